@@ -38,7 +38,7 @@ static bool refuse_unknown(struct varlink_call *call, json_t *parameters, const 
 	json_object_foreach(parameters, name, value)
 	{
 		const char *const *k = known;
-		while (*k && strcmp(*k, name))
+		while (*k && strcmp(*k, name) != 0)
 			k++;
 		if (!*k) {
 			varlink_call_invalid_parameter(call, name);
