@@ -115,7 +115,7 @@ $(BIN)/handoverd: $(call obj,$(DAEMON_SRC)) $(LIBSUPER) $(LIBPROTO)
 	$(call LINK,-lev -ljansson -lsystemd -lini_config -lm)
 $(BIN)/handoverctl: $(call obj,supervisor/handoverctl.c) $(LIBCTL) $(LIBSUPER) $(LIBPROTO)
 	$(call LINK,-ljansson)
-$(BIN)/handover-httpd: $(call obj,worker/handover-httpd.c) $(LIBHTTPD) $(LIB)/libhandover.a
+$(BIN)/handover-httpd: $(call obj,worker/handover-httpd.c) $(LIBHTTPD) $(LIB)/libhandover.a $(LIBPROTO)
 	$(call LINK,-lev -lhttp_parser -ljansson -lm)
 
 # libhandover: the public part, and of proto/ what it needs, hidden from its users.

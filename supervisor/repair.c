@@ -66,7 +66,7 @@ static void on_worker_changed(void *owner, struct worker *worker, enum worker_st
 	log_debug("generation %u worker %u (pid %d): %s → %s", worker->generation->number,
 		  worker->slot->number, (int)worker->pid, worker_state_name(old),
 		  worker_state_name(worker->state));
-	if (old == WORKER_DRAINING && worker->state == WORKER_STOPPING)
+	if (old == WORKER_DRAINING && worker->state == WORKER_STOPPING && !supervisor->stopping_now)
 		log_warning("generation %u worker %u (pid %d) has not drained in time: killed",
 			    worker->generation->number, worker->slot->number, (int)worker->pid);
 	systemd_status(supervisor->systemd, "%s", report_line(supervisor, line));

@@ -59,6 +59,10 @@ static void on_straggler(void *owner, size_t slot)
 	struct generation *serving = generations_find(&supervisor->generations, GENERATION_SERVING);
 	if (!serving || supervisor->state != SUPERVISOR_SERVING)
 		return;
+	if (listeners_queued(supervisor->listeners, slot) == 0) {
+		leave_begin(supervisor->slots.items[slot]); /* it was shut down, or has gone again */
+		return;
+	}
 	log_info("slot %zu: a connection arrived after its worker left: one is started for it",
 		 slot);
 	leave_straggler(supervisor->slots.items[slot], serving);
@@ -222,7 +226,8 @@ void supervisor_stop(struct supervisor *supervisor, bool now)
 		if (serving)
 			generation_event(serving, GENERATION_ON_REPLACED);
 	}
-	supervisor_stop_slots(supervisor, now || again);
+	supervisor->stopping_now = now || again;
+	supervisor_stop_slots(supervisor, supervisor->stopping_now);
 	if (slots_n_workers(&supervisor->slots) == 0)
 		ev_break(supervisor->loop, EVBREAK_ALL);
 }

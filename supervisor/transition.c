@@ -220,12 +220,6 @@ static bool transition_has_room(const struct transition *transition)
 	       generations_n_draining(transition->generations) < transition->max_draining;
 }
 
-void transition_consider(struct transition *transition)
-{
-	if (transition->state == TRANSITION_WAITING && transition_has_room(transition))
-		transition_start(transition);
-}
-
 static void transition_wait(struct transition *transition)
 {
 	struct generation *oldest = generations_oldest_draining(transition->generations);
@@ -240,13 +234,21 @@ static void transition_wait(struct transition *transition)
 		replace_hurry(transition->slots, oldest);
 }
 
+/* Each generation that goes may leave another to wait for, and to hurry. */
+void transition_consider(struct transition *transition)
+{
+	if (transition->state != TRANSITION_WAITING)
+		return;
+	if (transition_has_room(transition))
+		transition_start(transition);
+	else
+		transition_wait(transition);
+}
+
 static void on_begin(EV_P_ ev_timer *timer, int revents)
 {
-	struct transition *transition = container_of(timer, struct transition, begin);
 	(void)loop, (void)revents;
-	if (!transition_has_room(transition))
-		transition_wait(transition);
-	transition_consider(transition);
+	transition_consider(container_of(timer, struct transition, begin));
 }
 
 static struct transition *transition_new(const struct transition_plan *plan, unsigned n_replaces)
