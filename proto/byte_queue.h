@@ -29,8 +29,8 @@ static inline const char *byte_queue_data(const struct byte_queue *queue)
 /* Returns 0, or -ENOMEM and the queue is as it was. */
 int byte_queue_append(struct byte_queue *queue, const void *bytes, size_t n_bytes);
 
-/* Appends @json in its compact form, without a terminator. Returns 0, or -ENOMEM and the queue is as
- * it was. */
+/* Appends @json in its compact form, without a terminator. Returns 0, or -ENOMEM and the queue is
+ * as it was. */
 int byte_queue_append_json(struct byte_queue *queue, const json_t *json);
 
 /* Drops the first @n_bytes, which must be there. An emptied queue gives large memory back. */

@@ -26,7 +26,8 @@
 #define CONTROL_MAX_CONNECTIONS 128
 #endif
 
-/* A connection without a pending call that neither sends nor takes anything for so long is closed. */
+/* A connection without a pending call that neither sends nor takes anything for so long is
+ * closed. */
 #ifndef CONTROL_IDLE_TIMEOUT_MS
 #define CONTROL_IDLE_TIMEOUT_MS (60 * 1000)
 #endif

@@ -193,7 +193,7 @@ int varlink_client_receive(struct varlink_client *client, int timeout_ms,
 		if (r > 0)
 			return reply_decode(message, n_bytes, ret_reply);
 		if (r < 0)
-			return -EBADMSG;
+			return r;
 		r = client_wait(client, deadline_ms);
 		if (r == 0)
 			r = client_read(client);

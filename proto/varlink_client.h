@@ -24,8 +24,8 @@ static inline void varlink_client_freep(struct varlink_client **client)
 }
 
 /* Sends one call. @parameters is borrowed, NULL for none. Returns 0, -ETIMEDOUT when the peer does
- * not read, -EPIPE or -ECONNRESET when it is gone, or another negative errno; after each of these the
- * client is of no more use. */
+ * not read, -EPIPE or -ECONNRESET when it is gone, or another negative errno; after each of these
+ * the client is of no more use. */
 int varlink_client_call(struct varlink_client *client, const char *method, json_t *parameters,
 			bool more);
 
@@ -40,7 +40,8 @@ struct varlink_reply {
 void varlink_reply_finish(struct varlink_reply *reply);
 
 /* Waits for the next reply for at most @timeout_ms (-1: for ever). Returns 0, -ETIMEDOUT,
- * -ECONNRESET when the peer is gone, -EBADMSG when it does not speak Varlink. */
+ * -ECONNRESET when the peer is gone, -EBADMSG when it does not speak Varlink, -EMSGSIZE when the
+ * reply is longer than CONTROL_MESSAGE_MAX_BYTES, -ENOMEM. */
 int varlink_client_receive(struct varlink_client *client, int timeout_ms,
 			   struct varlink_reply *ret_reply);
 

@@ -45,10 +45,11 @@ struct varlink_service_config {
 	const char *description; /* the interface's text */
 	const struct varlink_method *methods;
 	size_t n_methods;
-	/* Says whether the peer may speak at all; one that may not gets PermissionDenied to each call. */
+	/* Says whether the peer may speak at all; one that may not gets PermissionDenied to each
+	 * call. */
 	bool (*allow)(void *owner, const struct varlink_peer *peer);
-	/* A line for the log when a peer was cut off or refused; may be NULL. @peer is NULL where it
-	 * is about all of them. */
+	/* A line for the log when a peer was cut off or refused; may be NULL. @peer is NULL where
+	 * it is about all of them. */
 	void (*report)(void *owner, const struct varlink_peer *peer, const char *text);
 	void *owner;
 };

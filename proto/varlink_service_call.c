@@ -133,7 +133,7 @@ int varlink_call_take(struct varlink_connection *connection, const char *message
 static int call_queue_reply(struct varlink_call *call, const struct envelope_reply *reply)
 {
 	struct varlink_connection *connection = call->connection;
-	bool first = call == STAILQ_FIRST(&connection->calls);
+	bool first = call == varlink_connection_first_call(connection);
 	struct byte_queue *queue = first ? &connection->output : &call->held;
 	size_t before = byte_queue_length(queue);
 	const char terminator = framing_terminator(&connection->input);

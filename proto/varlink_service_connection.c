@@ -126,11 +126,19 @@ bool varlink_connection_write(struct varlink_connection *connection)
 	return false;
 }
 
+struct varlink_call *varlink_connection_first_call(struct varlink_connection *connection)
+{
+	struct varlink_call *call = STAILQ_FIRST(&connection->calls);
+	while (call && call->oneway && !call->ended)
+		call = STAILQ_NEXT(call, next);
+	return call;
+}
+
 void varlink_connection_advance(struct varlink_connection *connection)
 {
 	struct varlink_call *call;
 
-	while ((call = STAILQ_FIRST(&connection->calls))) {
+	while ((call = varlink_connection_first_call(connection))) {
 		size_t n_bytes = byte_queue_length(&call->held);
 		connection->n_held_bytes -= n_bytes;
 		if (byte_queue_append(&connection->output, byte_queue_data(&call->held), n_bytes) <
@@ -139,10 +147,12 @@ void varlink_connection_advance(struct varlink_connection *connection)
 		byte_queue_consume(&call->held, n_bytes);
 		if (!call->ended)
 			return;
-		STAILQ_REMOVE_HEAD(&connection->calls, next);
+		STAILQ_REMOVE(&connection->calls, call, varlink_call, next);
 		connection->n_calls--;
 		varlink_call_free(call);
 	}
+	if (connection->n_calls > 0)
+		return;
 	/* Silent from now on, it may have to make room. */
 	connection_touch(connection);
 	varlink_service_room(connection->service);

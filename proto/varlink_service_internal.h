@@ -61,7 +61,8 @@ struct varlink_service {
 	size_t n_connections;
 	ev_io acceptable;
 	ev_timer accept_resume;
-	/* Watches for nothing but EPOLLHUP, which libev cannot: connections that are not read from. */
+	/* Watches for nothing but EPOLLHUP, which libev cannot: connections that are not read
+	 * from. */
 	int hangup_fd;
 	ev_io hangups;
 	bool exhaustion_reported, full_reported;
@@ -83,6 +84,9 @@ bool varlink_connection_write(struct varlink_connection *connection);
 void varlink_connection_wake(struct varlink_connection *connection);
 /* Reports @reason; the connection goes at its next turn, and takes nothing any more. */
 void varlink_connection_cut(struct varlink_connection *connection, const char *reason);
+/* The call whose answer is due now: the oldest, but for oneway ones that go on, for which nobody
+ * waits. NULL: none. */
+struct varlink_call *varlink_connection_first_call(struct varlink_connection *connection);
 /* The first call is answered: it goes, and what others after it held back goes out. */
 void varlink_connection_advance(struct varlink_connection *connection);
 

@@ -4,7 +4,8 @@
  *
  *   worker → supervisor   io.handover.Worker.Ready {}          can serve; does not accept yet
  *                         io.handover.Worker.Status {status}   a line for `handoverctl workers`
- *                         io.handover.Worker.Draining {open}   connections that are still open
+ *                         io.handover.Worker.Draining {open}   connections that are still open;
+ *                                                  without a Drain before it: replace me
  *                         io.handover.Worker.Watchdog {}       still alive
  *   supervisor → worker   io.handover.Worker.Serve {}          accept from now on
  *                         io.handover.Worker.Drain {deadline_usec?}  stop accepting, finish, exit;

@@ -327,7 +327,9 @@ int config_load(const struct config_sources *sources, struct config **ret_config
 		r = check_addresses(&layers, problems);
 	if (r != 0)
 		return r;
-	check_whole(config, &layers, sources, problems);
+	/* Where nothing could be read, what is missing is no news. */
+	if (layers.n_assignments > 0 || problems->n_lines == n_before)
+		check_whole(config, &layers, sources, problems);
 	if (problems->n_lines > n_before)
 		return -EINVAL;
 	*ret_config = TAKE_PTR(config);

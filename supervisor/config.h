@@ -56,8 +56,8 @@ struct config_worker {
 	bool settle_set;
 	int kill_signal;
 	char *working_directory; /* NULL: handoverd's; `~` stays as written, for the spec to resolve */
-	/* NAME=VALUE strings, NULL-terminated: Environment= and then what EnvironmentFile= said when
-	 * the configuration was loaded, as systemd orders them. */
+	/* NAME=VALUE strings, NULL-terminated: Environment= and then what EnvironmentFile= said
+	 * when the configuration was loaded, as systemd orders them. */
 	char **environment;
 	char *user, *group;	     /* NULL: handoverd's */
 	char **supplementary_groups; /* NULL-terminated, or NULL */
@@ -83,7 +83,8 @@ struct config {
 };
 
 /* One assignment from the command line: `--listen http=…` becomes section "Listener http", key
- * "ListenStream". @origin is what errors call it: "--listen http=0.0.0.0:80", "-o Worker.Count=x". */
+ * "ListenStream". @origin is what errors call it: "--listen http=0.0.0.0:80", "-o
+ * Worker.Count=x". */
 struct config_override {
 	const char *origin, *section, *key, *value;
 };
@@ -124,7 +125,8 @@ static inline void config_freep(struct config **config)
 int config_print(const struct config *config, FILE *out);
 
 /* What differs between the two that a running supervisor cannot change: each listener and key, one
- * line a difference into @problems. Count= and Backlog= may change. Returns true when nothing differs. */
+ * line a difference into @problems. Count= and Backlog= may change. Returns true when nothing
+ * differs. */
 bool config_same_sockets(const struct config *running, const struct config *wanted,
 			 struct problems *problems);
 

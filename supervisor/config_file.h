@@ -14,8 +14,8 @@
 #endif
 
 /*
- * Reads the regular file at @path: text in UTF-8 without NUL bytes, at most CONFIG_FILE_MAX_BYTES; a
- * byte order mark is left out. Never waits (a FIFO is refused). Returns 0; -ENOENT when there is
+ * Reads the regular file at @path: text in UTF-8 without NUL bytes, at most CONFIG_FILE_MAX_BYTES;
+ * a byte order mark is left out. Never waits (a FIFO is refused). Returns 0; -ENOENT when there is
  * none; -EINVAL or another negative errno; @error begins with "PATH: " or "PATH:LINE: ".
  * *ret_text ends in a NUL that *ret_length does not count.
  */

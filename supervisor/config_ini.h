@@ -33,8 +33,8 @@ struct config_ini {
 };
 
 /*
- * Reads the file at @path. Whatever is wrong goes to @problems, all of it, each "PATH:LINE: …"; what
- * could be read is returned all the same, so that its values can be checked too. Returns 0, or
+ * Reads the file at @path. Whatever is wrong goes to @problems, all of it, each "PATH:LINE: …";
+ * what could be read is returned all the same, so that its values can be checked too. Returns 0, or
  * -ENOMEM.
  */
 int config_ini_read(const char *path, struct config_ini **ret_ini, struct problems *problems);

@@ -8,8 +8,8 @@
 #include "supervisor/config.h"
 
 struct config_kind {
-	/* Sets the field of @object (the section's struct), or appends to it where the directive is a
-	 * list. Returns 0; -EINVAL with what is wrong with @value; -ENOMEM. */
+	/* Sets the field of @object (the section's struct), or appends to it where the directive is
+	 * a list. Returns 0; -EINVAL with what is wrong with @value; -ENOMEM. */
 	int (*apply)(const struct config_directive *directive, void *object, const char *value,
 		     struct error *error);
 	/* Writes whole lines, "Key=value", that apply() reads back. */

@@ -1,8 +1,8 @@
 /*
  * What each layer of the configuration says, in order, and what of it stands: the file, its
- * drop-ins (those of FILE.d that end in .conf, by name), the command line. As in systemd, a scalar's last assignment
- * counts, a list's add up, and an empty assignment puts back the default. A list that the command
- * line mentions is wholly its own.
+ * drop-ins (those of FILE.d that end in .conf, by name), the command line. As in systemd, a
+ * scalar's last assignment counts, a list's add up, and an empty assignment puts back the default.
+ * A list that the command line mentions is wholly its own.
  *
  * Lives while a configuration is loaded; borrows the sources.
  */

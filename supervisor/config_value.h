@@ -1,8 +1,8 @@
 /*
  * Values of the configuration, read and written as systemd does. Pure: text in, value out.
  *
- * Every value_…() returns 0, or -EINVAL with what is wrong in @error (what is allowed instead is the
- * directive's help, which the caller adds).
+ * Every value_…() returns 0, or -EINVAL with what is wrong in @error (what is allowed instead is
+ * the directive's help, which the caller adds).
  */
 #ifndef HANDOVER_SUPERVISOR_CONFIG_VALUE_H
 #define HANDOVER_SUPERVISOR_CONFIG_VALUE_H

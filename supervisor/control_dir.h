@@ -44,8 +44,9 @@ int control_dir_listen(const struct control_dir *dir, const char *socket_name, i
 /* Removes what was made, unlocks. @socket_path: as control_dir_listen gave it, or NULL. */
 void control_dir_close(struct control_dir *dir, const char *socket_path);
 
-/* In a file of its own, with no library behind it. Every control directory that may hold supervisors for this user, for handoverctl: calls @found
- * with each existing instance's name (its directory's) and socket path. */
+/* In a file of its own, with no library behind it. Every control directory that may hold
+ * supervisors for this user, for handoverctl: calls @found with each existing instance's name (its
+ * directory's) and socket path. */
 void control_dir_list(void (*found)(void *data, const char *name, const char *socket_path),
 		      void *data);
 

@@ -101,6 +101,12 @@ enum exit_status command_stop(const struct request *request)
 	return status;
 }
 
+static void print_ping(const char *name, const char *elapsed)
+{
+	(void)text_print(stdout, name, SIZE_MAX);
+	printf(" answers after %s\n", elapsed);
+}
+
 enum exit_status command_ping(const struct request *request)
 {
 	CLEANUP(session_finish) struct session session;
@@ -113,8 +119,8 @@ enum exit_status command_ping(const struct request *request)
 	uint64_t asked_usec = clock_monotonic_usec();
 	status = session_ask(&session, "io.handover.Control.Ping", NULL, &reply);
 	if (status == EXIT_DONE && !request->json)
-		printf("%s answers after %s\n", session.name,
-		       text_elapsed(clock_monotonic_usec(), (int64_t)asked_usec, text));
+		print_ping(session.name,
+			   text_elapsed(clock_monotonic_usec(), (int64_t)asked_usec, text));
 	return status;
 }
 

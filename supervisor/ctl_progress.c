@@ -78,6 +78,19 @@ static void note_slot(struct progress *progress, json_t *step)
 		progress->slots[place].pid = pid;
 }
 
+/* A line that wraps would be two, and the block be drawn anew in the wrong place. */
+static size_t line_columns(const struct progress *progress)
+{
+	return progress->columns > 1 ? progress->columns - 1 : 1;
+}
+
+static void draw_line(struct progress *progress, const char *line)
+{
+	(void)text_print(progress->out, line, line_columns(progress));
+	(void)fputc('\n', progress->out);
+	progress->lines_drawn++;
+}
+
 /* The step that belongs to no slot heads the block. */
 static void note_heading(struct progress *progress, json_t *step)
 {
@@ -86,7 +99,7 @@ static void note_heading(struct progress *progress, json_t *step)
 	FILE *heading = fmemopen(progress->heading, sizeof(progress->heading), "w");
 	if (!heading)
 		return;
-	print_step(heading, step, progress->columns > 1 ? progress->columns - 1 : 1);
+	print_step(heading, step, line_columns(progress));
 	(void)fclose(heading);
 	progress->heading[sizeof(progress->heading) - 1] = '\0';
 }
@@ -95,12 +108,13 @@ static void note_heading(struct progress *progress, json_t *step)
 static void draw_counts(struct progress *progress)
 {
 	size_t counts[SLOT_STEPS] = { 0 };
+	char line[128];
 	for (size_t i = 0; i < progress->n_slots; i++)
 		counts[progress->slots[i].step]++;
-	(void)fprintf(progress->out, "  %zu slots:", progress->n_slots);
-	for (size_t i = 0; i < SLOT_STEPS; i++)
-		(void)fprintf(progress->out, " %zu %s%s", counts[i], slot_steps[i],
-			      i + 1 < SLOT_STEPS ? "," : "\n");
+	(void)snprintf(line, sizeof(line), "  %zu slots: %zu %s, %zu %s, %zu %s", progress->n_slots,
+		       counts[SLOT_STARTED], slot_steps[SLOT_STARTED], counts[SLOT_READY],
+		       slot_steps[SLOT_READY], counts[SLOT_SERVING], slot_steps[SLOT_SERVING]);
+	draw_line(progress, line);
 }
 
 static void draw(struct progress *progress)
@@ -116,15 +130,15 @@ static void draw(struct progress *progress)
 		return;
 	if (!fits) {
 		draw_counts(progress);
-		progress->lines_drawn++;
 		return;
 	}
 	for (size_t i = 0; i < progress->n_slots; i++) {
 		const struct progress_slot *slot = &progress->slots[i];
-		(void)fprintf(progress->out, "  slot %-4" PRId64 " %-8s pid %" PRId64 "\n",
-			      slot->slot, slot_steps[slot->step], slot->pid);
+		char line[96];
+		(void)snprintf(line, sizeof(line), "  slot %-4" PRId64 " %-8s pid %" PRId64,
+			       slot->slot, slot_steps[slot->step], slot->pid);
+		draw_line(progress, line);
 	}
-	progress->lines_drawn += progress->n_slots;
 }
 
 void progress_step(struct progress *progress, json_t *step)

@@ -7,20 +7,23 @@
 #include "supervisor/clock.h"
 #include "supervisor/ctl_command.h"
 #include "supervisor/ctl_progress.h"
+#include "supervisor/ctl_screen.h"
 #include "supervisor/ctl_session.h"
 
 /* A supervisor that was given a time to abort by says so itself; this much later it is hung. */
 #define TIMEOUT_GRACE_USEC UINT64_C(5000000)
 
-/* What a Ctrl-C says. Set before the handler is installed and never again: a signal handler has
- * nothing but globals to read. Empty with --json. */
-static char interrupted_text[ERROR_TEXT_MAX];
+/* What a Ctrl-C says, under way and while queued. Set before the handler is installed and never
+ * again: a signal handler has nothing but globals to read. Empty with --json. */
+static char under_way_text[ERROR_TEXT_MAX], queued_text[ERROR_TEXT_MAX];
+static volatile sig_atomic_t is_queued;
 
 static void interrupted(int signal_number)
 {
 	(void)signal_number;
 	/* Every step was flushed: leaving at once loses no output. */
-	ssize_t written = write(STDERR_FILENO, interrupted_text, strlen(interrupted_text));
+	const char *text = is_queued ? queued_text : under_way_text;
+	ssize_t written = write(STDERR_FILENO, text, strlen(text));
 	(void)written;
 	_exit(EXIT_INTERRUPTED);
 }
@@ -32,12 +35,19 @@ static void watch_interrupt(const struct session *session)
 	const char *value = request->name	   ? request->name
 			    : request->socket_path ? request->socket_path
 						   : "";
-	if (!request->json)
+	if (!request->json) {
 		(void)snprintf(
-			interrupted_text, sizeof(interrupted_text),
+			under_way_text, sizeof(under_way_text),
 			"\nhandoverctl: the reload goes on without us; "
 			"`handoverctl%s%s status` shows it, `handoverctl%s%s abort` ends it\n",
 			option, value, option, value);
+		(void)snprintf(
+			queued_text, sizeof(queued_text),
+			"\nhandoverctl: the reload stays queued and will run without us; until then "
+			"`handoverctl%s%s status` shows the one before it, and `handoverctl%s%s "
+			"abort` would end that one\n",
+			option, value, option, value);
+	}
 	struct sigaction action = { .sa_handler = interrupted };
 	(void)sigaction(SIGINT, &action, NULL);
 }
@@ -81,6 +91,7 @@ static enum exit_status follow(struct session *session, struct progress *progres
 							  &reply);
 		if (status != EXIT_DONE)
 			return status;
+		is_queued = !strcmp(reply_string(reply.parameters, "step", ""), "queued");
 		if (request->json)
 			session_print_json(reply.parameters);
 		else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/limits.h"
 #include "supervisor/ctl_text.h"
 
 void session_print_json(json_t *object)
@@ -87,8 +88,12 @@ static enum exit_status talk_failed(const struct session *session, int r)
 				    "the supervisor at %s closed the connection before its answer "
 				    "was complete; its log says more",
 				    path);
-	case -EBADMSG:
 	case -EMSGSIZE:
+		return session_fail(request, EXIT_FAILED, "io.handover.ctl.Failed",
+				    "the answer of the supervisor at %s is longer than the %d KiB "
+				    "that handoverctl reads",
+				    path, CONTROL_MESSAGE_MAX_BYTES / 1024);
+	case -EBADMSG:
 		return session_fail(request, EXIT_FAILED, "io.handover.ctl.NoAnswer",
 				    "what listens at %s does not speak Varlink; is it a "
 				    "supervisor's control socket?",

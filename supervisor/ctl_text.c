@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/base.h"
+#include "supervisor/printable.h"
 
 #define USEC_PER_MSEC	UINT64_C(1000)
 #define USEC_PER_SEC	UINT64_C(1000000)
@@ -141,25 +142,6 @@ int text_parse_span(const char *text, uint64_t *ret_usec)
 	return 0;
 }
 
-/* One character of UTF-8 and how many bytes it has. A stray byte stands for itself, as U+FFFD. */
-static uint32_t next_character(const char *text, size_t *ret_length)
-{
-	const unsigned char *bytes = (const unsigned char *)text;
-	size_t length = bytes[0] < 0x80 ? 1 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-	uint32_t character = length == 1 ? bytes[0] : bytes[0] & (0xffU >> (length + 1));
-
-	*ret_length = 1;
-	if (length > 1 && (bytes[0] < 0xc2 || bytes[0] > 0xf4))
-		return 0xfffd;
-	for (size_t i = 1; i < length; i++) {
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0xfffd;
-		character = character << 6 | (bytes[i] & 0x3f);
-	}
-	*ret_length = length;
-	return character;
-}
-
 struct range {
 	uint32_t first, last;
 };
@@ -170,15 +152,6 @@ static bool in_ranges(uint32_t character, const struct range *ranges, size_t n_r
 		if (character >= ranges[i].first && character <= ranges[i].last)
 			return true;
 	return false;
-}
-
-static bool steers_terminal(uint32_t character)
-{
-	static const struct range ranges[] = {
-		{ 0x00, 0x1f },	    { 0x7f, 0x9f },	{ 0x200e, 0x200f },
-		{ 0x2028, 0x202e }, { 0x2066, 0x2069 },
-	};
-	return in_ranges(character, ranges, ARRAY_SIZE(ranges));
 }
 
 /* wcwidth(3) needs a locale; this is as much of it as names and log lines need. */
@@ -197,44 +170,28 @@ static size_t character_columns(uint32_t character)
 	return in_ranges(character, two, ARRAY_SIZE(two)) ? 2 : 1;
 }
 
-enum { ESCAPED_MAX = 8 };
-
-/* How the character at @text is shown: *ret_shown and *ret_shown_bytes. Returns its columns. */
-static size_t shown(const char *text, char escaped[static ESCAPED_MAX], const char **ret_shown,
-		    size_t *ret_shown_bytes, size_t *ret_length)
+/* As a log shows it, but for the tab, whose columns would depend on where it stands. */
+static struct printable_piece next_piece(const char *text)
 {
-	uint32_t character = next_character(text, ret_length);
-
-	if (!steers_terminal(character)) {
-		bool stray = character == 0xfffd && *ret_length == 1;
-		*ret_shown = stray ? "\xef\xbf\xbd" : text;
-		*ret_shown_bytes = stray ? 3 : *ret_length;
-		return character_columns(character);
-	}
-	if (character == '\n' || character == '\t')
-		(void)snprintf(escaped, ESCAPED_MAX, "\\%c", character == '\n' ? 'n' : 't');
-	else
-		(void)snprintf(escaped, ESCAPED_MAX, character < 0x80 ? "\\x%02x" : "\\u%04x",
-			       (unsigned)character);
-	*ret_shown = escaped;
-	*ret_shown_bytes = strlen(escaped);
-	return *ret_shown_bytes;
+	if (*text == '\t')
+		return (struct printable_piece){ .bytes = "\\t", .n_bytes = 2, .n_taken = 1 };
+	return printable_next(text);
 }
 
 /* Measures, and prints where @out is given. */
 static size_t walk(FILE *out, const char *text, size_t columns_max)
 {
-	size_t columns = 0, length;
-	for (; *text; text += length) {
-		char escaped[ESCAPED_MAX];
-		const char *piece;
-		size_t piece_bytes, piece_columns;
-		piece_columns = shown(text, escaped, &piece, &piece_bytes, &length);
+	size_t columns = 0;
+	while (*text) {
+		struct printable_piece piece = next_piece(text);
+		size_t piece_columns = piece.character ? character_columns(piece.character)
+						       : piece.n_bytes;
 		if (columns + piece_columns > columns_max)
 			break;
 		if (out)
-			(void)fwrite(piece, 1, piece_bytes, out);
+			(void)fwrite(piece.bytes, 1, piece.n_bytes, out);
 		columns += piece_columns;
+		text += piece.n_taken;
 	}
 	return columns;
 }

@@ -23,9 +23,8 @@ const char *text_elapsed(uint64_t now_usec, int64_t since_usec,
 int text_parse_span(const char *text, uint64_t *ret_usec);
 
 /*
- * Prints @text with everything that could steer a terminal (C0 and C1 controls, DEL, marks that
- * turn the direction of writing) as an escape such as \x1b, and at most @columns_max columns of it,
- * cut with "…". Returns the columns printed.
+ * Prints @text with everything that could steer a terminal as an escape such as \x1b (printable.h;
+ * a tab too), and at most @columns_max columns of it, cut with "…". Returns the columns printed.
  */
 size_t text_print(FILE *out, const char *text, size_t columns_max);
 

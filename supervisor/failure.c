@@ -48,9 +48,11 @@ void failure_of_exit(struct failure *failure, const struct worker *worker,
 		     const struct exit_status *status)
 {
 	char text[EXIT_STATUS_TEXT_MAX];
+	bool left = status->code == 0 && !worker->served_usec;
 	failure_of_worker(failure, worker, status->signal ? "killed" : "exited",
-			  "worker %u (pid %d) %s", worker->slot->number, (int)worker->pid,
-			  exit_status_format(status, text));
+			  "worker %u (pid %d) %s%s", worker->slot->number, (int)worker->pid,
+			  exit_status_format(status, text),
+			  left ? " before it served (it has to stay in the foreground)" : "");
 	failure->status = *status;
 	failure->has_status = true;
 }
@@ -59,11 +61,4 @@ void failure_finish(struct failure *failure)
 {
 	json_decref(failure->last_lines);
 	failure->last_lines = NULL;
-}
-
-struct failure failure_take(struct failure *from)
-{
-	struct failure taken = *from;
-	from->last_lines = NULL;
-	return taken;
 }

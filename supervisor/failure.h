@@ -35,7 +35,5 @@ void failure_of_worker(struct failure *failure, const struct worker *worker, con
 void failure_of_exit(struct failure *failure, const struct worker *worker,
 		     const struct exit_status *status);
 void failure_finish(struct failure *failure);
-/* @from is left empty. */
-struct failure failure_take(struct failure *from);
 
 #endif

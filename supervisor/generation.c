@@ -60,11 +60,26 @@ void generation_event(struct generation *generation, enum generation_event event
 	generations->changed(generations->owner, generation, old);
 }
 
+/* A later generation may have made more slots, where this one handles stragglers. */
+static struct backoff *generation_backoff(struct generation *generation, size_t slot)
+{
+	if (slot >= generation->n_backoffs) {
+		struct backoff *backoffs = reallocarray(generation->backoffs, slot + 1,
+							sizeof(*backoffs));
+		if (!backoffs)
+			return NULL;
+		for (; generation->n_backoffs <= slot; generation->n_backoffs++)
+			backoffs[generation->n_backoffs] = (struct backoff){ 0 };
+		generation->backoffs = backoffs;
+	}
+	return &generation->backoffs[slot];
+}
+
 uint64_t generation_hold_after_death(struct generation *generation, size_t slot,
 				     uint64_t served_usec)
 {
-	assert(slot < generation->n_backoffs);
-	return backoff_after_death(&generation->backoffs[slot], served_usec);
+	struct backoff *backoff = generation_backoff(generation, slot);
+	return backoff ? backoff_after_death(backoff, served_usec) : BACKOFF_MAX_USEC;
 }
 
 void generation_worker_started(struct generation *generation)

@@ -7,6 +7,7 @@
 #ifndef HANDOVER_SUPERVISOR_GENERATION_H
 #define HANDOVER_SUPERVISOR_GENERATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +24,8 @@ struct backoff {
 #define BACKOFF_FIRST_USEC  UINT64_C(100000)
 #define BACKOFF_MAX_USEC    UINT64_C(30000000)
 
-/* Counts one more death of a worker that had served @served_usec; returns how long to hold back. The
- * first is not held back; one that follows before the service was proven again is. */
+/* Counts one more death of a worker that had served @served_usec; returns how long to hold back.
+ * The first is not held back; one that follows before the service was proven again is. */
 uint64_t backoff_after_death(struct backoff *backoff, uint64_t served_usec);
 
 struct generations {
@@ -39,14 +40,16 @@ struct generation {
 	struct generation *older;
 	unsigned number;
 	enum generation_state state;
-	uint64_t since_usec;	  /* CLOCK_REALTIME: when it entered this state */
-	struct spec *spec;	  /* owned */
-	unsigned n_workers;	  /* that have not gone */
+	uint64_t since_usec; /* CLOCK_REALTIME: when it entered this state */
+	struct spec *spec;   /* owned */
+	unsigned n_workers;  /* that have not gone */
+	bool simple; /* what the last of its workers that got ready or was lost was taken for */
 	struct backoff *backoffs; /* one a slot */
 	size_t n_backoffs;
 };
 
-/* A new one in state starting; takes over @spec when it succeeds. @n_slots: slots that there are. */
+/* A new one in state starting; takes over @spec when it succeeds. @n_slots: slots that there
+ * are. */
 int generation_new(struct generations *generations, struct spec *spec, size_t n_slots,
 		   struct generation **ret_generation);
 

@@ -1,4 +1,5 @@
 /* handoverctl: the operator's and the deploy script's side of a supervisor. See handoverctl(1). */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -217,10 +218,23 @@ static enum exit_status run(const struct arguments *arguments)
 	return command->run(request);
 }
 
+/* The control socket must not become a standard stream that was closed: what we print would go to
+ * the supervisor. Opened so that using it fails, as it would have. */
+static bool occupy_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = { 0 };
 
+	if (!occupy_standard_streams())
+		return EXIT_FAILED;
 	/* A reader that went away is a failed write, reported like a full disk. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	enum exit_status status = read_arguments(argc, argv, &arguments);

@@ -226,6 +226,17 @@ static void raise_descriptor_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What is inherited: with SIGCHLD ignored the kernel would reap the workers, and a blocked signal
+ * would ask for nothing. */
+static void reset_signals(void)
+{
+	sigset_t none;
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
 static int check(const struct config *config)
 {
 	CLEANUP(spec_freep) struct spec *spec = NULL;
@@ -234,8 +245,9 @@ static int check(const struct config *config)
 		fprintf(stderr, "handoverd: %s\n", error.text);
 		return EXIT_CONFIG;
 	}
-	printf("%s: %zu listeners, %u workers of %s: no errors found\n", config->name,
-	       config->n_listeners, config->worker.count, spec->executable.path);
+	printf("%s: no errors found: %zu listener%s, %u worker%s of %s\n", config->name,
+	       config->n_listeners, config->n_listeners == 1 ? "" : "s", config->worker.count,
+	       config->worker.count == 1 ? "" : "s", spec->executable.path);
 	return EXIT_STOPPED;
 }
 
@@ -247,7 +259,7 @@ static int supervise(const struct config_sources *sources, struct config *config
 	log_open(config->name, STDERR_FILENO);
 	log_set_level(verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	raise_descriptor_limit();
-	(void)signal(SIGPIPE, SIG_IGN);
+	reset_signals();
 	if (activation_new(&activation, &error) < 0 ||
 	    supervisor_new(sources, config, activation, &supervisor, &error) < 0) {
 		log_error("%s", error.text);

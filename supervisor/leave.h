@@ -9,15 +9,19 @@
 #ifndef HANDOVER_SUPERVISOR_LEAVE_H
 #define HANDOVER_SUPERVISOR_LEAVE_H
 
-#include <stddef.h>
+#include <stdint.h>
 
 struct generation;
 struct slot;
 struct slots;
 
 #define LEAVE_GRACE_SEC 0.02
+/* A worker that lets its queue wait for longer is drained nevertheless: stragglers are what is in
+ * it. */
+#define LEAVE_QUEUE_MAX_USEC UINT64_C(5000000)
 
-void leave_begin(struct slot *slot);
+/* Nobody is started in it any more, but for stragglers, and for these not before @hold_usec. */
+void leave_begin(struct slot *slot, uint64_t hold_usec);
 
 /* The slot is among those that serve again (or everything ends). */
 void leave_cancel(struct slot *slot);

@@ -74,11 +74,11 @@ struct listeners {
  * Opens every listener of @config for @n_slots slots: what systemd passed (@activation, taken from
  * by name and local address) or else bound here, as design says: SO_REUSEADDR (TCP); the first
  * shard bound before SO_REUSEPORT is set on it, so that a foreign listener on the port is an error;
- * then the others join; all listen before this returns. A stale Unix socket file is replaced, a live
- * owner's never. With ReusePort=yes systemd's one socket is shard 0 and the others join its group.
- * On failure nothing stays open, @error names the listener, the address, the cause, and for an
- * address in use the pid and program that has it if /proc can tell. Notices that are no errors (a
- * Unix address of a sharded listener has one socket for all) go to @notices.
+ * then the others join; all listen before this returns. A stale Unix socket file is replaced, a
+ * live owner's never. With ReusePort=yes systemd's one socket is shard 0 and the others join its
+ * group. On failure nothing stays open, @error names the listener, the address, the cause, and for
+ * an address in use the pid and program that has it if /proc can tell. Notices that are no errors
+ * (a Unix address of a sharded listener has one socket for all) go to @notices.
  */
 int listeners_open(const struct config *config, size_t n_slots, struct activation *activation,
 		   struct listeners **ret_listeners, struct problems *notices, struct error *error);
@@ -109,7 +109,8 @@ int listeners_steer(struct listeners *listeners, const bool *live, size_t n_slot
 /* Takes over what may change while they live: Backlog=, in force from the next listeners_tend(). */
 void listeners_reconfigure(struct listeners *listeners, const struct config *config);
 
-/* The sum of accept queues of slot @slot's own shards (TCP: tcpi_unacked), 0 where none is its own. */
+/* The sum of accept queues of slot @slot's own shards (TCP: tcpi_unacked), 0 where none is its
+ * own. */
 unsigned listeners_queued(const struct listeners *listeners, size_t slot);
 
 /*
@@ -121,8 +122,9 @@ int listeners_for_slot(const struct listeners *listeners, size_t slot, int **ret
 
 /* Called whenever a worker got ready, drains or ended: repeats listen(backlog) on the shards that a
  * worker in the slot holds and looks after O_NONBLOCK (`yes` and `no` are restored always). A shard
- * that was shut down is left for listener_watch, which learns from it what became of the group. @may_set_nonblocking: whether all workers that now hold the
- * slot's shards are native or left it set (`NonBlocking=auto` puts it back only then).
+ * that was shut down is left for listener_watch, which learns from it what became of the group.
+ * @may_set_nonblocking: whether all workers that now hold the slot's shards are native or left it
+ * set (`NonBlocking=auto` puts it back only then).
  * @ret_cleared: set when O_NONBLOCK was found missing that was there at the last look. */
 int listeners_tend(struct listeners *listeners, size_t slot, bool may_set_nonblocking,
 		   bool *ret_cleared);

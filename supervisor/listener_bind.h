@@ -1,13 +1,14 @@
 /*
- * Makes one socket for one address: created, its options set, bound, and not listening yet. Internal
- * to the listener: with listener_group.c the only places that call bind(2) and listen(2).
+ * Makes one socket for one address: created, its options set, bound, and not listening yet.
+ * Internal to the listener: with listener_group.c the only places that call bind(2) and listen(2).
  *
- * A Unix socket is bound to its own name, not to another that is renamed: the name that it was bound
- * to is what getsockname(2) tells the workers. Nobody can connect before listen(2), so it has its
- * mode (from the umask) and owner in time. What is at the path already is removed only if it is a
- * socket that refuses connections and that the kernel knows nobody to be bound to. Between the look
- * and the bind another handoverd is kept out by a lock on PATH.lock, a file that is there no longer
- * than that. (Moving the dead file aside and looking again was tried: of two at once, neither won.)
+ * A Unix socket is bound to its own name, not to another that is renamed: the name that it was
+ * bound to is what getsockname(2) tells the workers. Nobody can connect before listen(2), so it has
+ * its mode (from the umask) and owner in time. What is at the path already is removed only if it is
+ * a socket that refuses connections and that the kernel knows nobody to be bound to. Between the
+ * look and the bind another handoverd is kept out by a lock on PATH.lock, a file that is there no
+ * longer than that. (Moving the dead file aside and looking again was tried: of two at once,
+ * neither won.)
  */
 #ifndef HANDOVER_SUPERVISOR_LISTENER_BIND_H
 #define HANDOVER_SUPERVISOR_LISTENER_BIND_H
@@ -24,8 +25,8 @@ struct socket_file {
 	ino_t inode;
 };
 
-/* Binds @address with SO_REUSEADDR and without SO_REUSEPORT. *ret_bound has the port that the kernel
- * chose; where there is no IPv6, [::] becomes 0.0.0.0. */
+/* Binds @address with SO_REUSEADDR and without SO_REUSEPORT. *ret_bound has the port that the
+ * kernel chose; where there is no IPv6, [::] becomes 0.0.0.0. */
 int listener_bind_tcp(const struct address *address, bool nonblocking, int *ret_fd,
 		      struct address *ret_bound, struct error *error);
 
@@ -46,7 +47,8 @@ int listener_bind_nonblocking(int fd, bool on);
 /* Removes the socket's file if it is still the one that was made. */
 void listener_bind_unlink(const struct address *address, const struct socket_file *file);
 
-/* The text for a bind or listen at @address that failed with @code (a negative errno); returns it. */
+/* The text for a bind or listen at @address that failed with @code (a negative errno); returns
+ * it. */
 int listener_bind_failed(const struct address *address, int code, struct error *error);
 
 #endif

@@ -42,8 +42,8 @@ struct notify {
 	enum notify_access access;
 	pid_t main_pid; /* set when the worker was started */
 	void (*message)(void *owner, const struct notify_message *message);
-	/* A datagram that was not believed, or was longer than NOTIFY_DATAGRAM_MAX_BYTES: whose, for
-	 * the log; may be NULL. */
+	/* A datagram that was not believed, or was longer than NOTIFY_DATAGRAM_MAX_BYTES: whose,
+	 * for the log; may be NULL. */
 	void (*refused)(void *owner, pid_t sender);
 	void *owner;
 };

@@ -47,33 +47,37 @@ static bool is_harmless(uint32_t character)
 		 (character >= 0x2066 && character <= 0x2069));
 }
 
+struct printable_piece printable_next(const char *text)
+{
+	const unsigned char *in = (const unsigned char *)text;
+	struct printable_piece piece = { .n_taken = 1, .n_bytes = 2 };
+	uint32_t character = 0;
+	size_t taken = utf8_decode(in, &character);
+	if (taken > 0 && is_harmless(character)) {
+		memcpy(piece.bytes, in, taken);
+		piece.n_bytes = piece.n_taken = taken;
+		piece.character = character;
+	} else if (*in == '\n' || *in == '\r') {
+		memcpy(piece.bytes, *in == '\n' ? "\\n" : "\\r", 2);
+	} else { /* byte by byte, so that nothing of a doubtful character is left */
+		piece.n_bytes = (size_t)snprintf(piece.bytes, sizeof(piece.bytes), "\\x%02x", *in);
+	}
+	return piece;
+}
+
 size_t printable(const char *text, char *buffer, size_t size)
 {
 	assert(size >= PRINTABLE_MIN_SIZE);
-	const unsigned char *in = (const unsigned char *)text;
 	size_t n = 0, cut = 0; /* @cut: the last length after which the ellipsis still fits */
-	while (*in) {
-		uint32_t character = 0;
-		size_t taken = utf8_decode(in, &character), made;
-		char piece[16];
-		if (taken > 0 && is_harmless(character)) {
-			memcpy(piece, in, taken);
-			made = taken;
-		} else if (*in == '\n' || *in == '\r') {
-			memcpy(piece, *in == '\n' ? "\\n" : "\\r", 2);
-			made = 2;
-			taken = 1;
-		} else { /* byte by byte, so that nothing of a doubtful character is left */
-			made = (size_t)snprintf(piece, sizeof(piece), "\\x%02x", *in);
-			taken = 1;
-		}
-		if (n + made >= size) {
+	while (*text) {
+		struct printable_piece piece = printable_next(text);
+		if (n + piece.n_bytes >= size) {
 			memcpy(buffer + cut, ELLIPSIS, sizeof(ELLIPSIS));
 			return cut + sizeof(ELLIPSIS) - 1;
 		}
-		memcpy(buffer + n, piece, made);
-		n += made;
-		in += taken;
+		memcpy(buffer + n, piece.bytes, piece.n_bytes);
+		n += piece.n_bytes;
+		text += piece.n_taken;
 		if (n + sizeof(ELLIPSIS) <= size)
 			cut = n;
 	}

@@ -134,6 +134,19 @@ static void reload_failed_early(struct reload_request *request, struct failure *
 
 /* What the transition tells. */
 
+/* After @step the next may take this long. */
+static uint64_t step_timeout_usec(const struct supervisor *supervisor, enum transition_step step)
+{
+	const struct spec *spec = supervisor->transition->incoming->spec;
+	const struct generation *oldest = generations_oldest_draining(&supervisor->generations);
+	uint64_t sum;
+	if (step == STEP_WAITING && oldest)
+		return oldest->spec->timeout_stop_usec;
+	return __builtin_add_overflow(spec->timeout_start_usec, spec->settle_usec, &sum)
+		       ? USEC_INFINITY
+		       : sum;
+}
+
 static void on_step(void *owner, struct transition *transition, enum transition_step step,
 		    const struct worker *worker, const char *detail)
 {
@@ -149,7 +162,18 @@ static void on_step(void *owner, struct transition *transition, enum transition_
 			 detail ? detail : "");
 	if (step != STEP_DONE && request->call && varlink_call_wants_more(request->call))
 		varlink_call_continue(request->call, step_json(name, generation, worker, detail));
-	systemd_extend_timeout(supervisor->systemd, transition->incoming->spec->timeout_start_usec);
+	systemd_extend_timeout(supervisor->systemd, step_timeout_usec(supervisor, step));
+}
+
+/* A reload that fails leaves in force what was. */
+static void reload_adopt_config(struct supervisor *supervisor, struct config *config)
+{
+	supervisor->slots.service_name = config->name;
+	listeners_reconfigure(supervisor->listeners, config);
+	config_free(supervisor->config);
+	supervisor->config = config;
+	for (size_t i = 0; i < supervisor->slots.n_items; i++)
+		slots_tend(supervisor->slots.items[i], NULL);
 }
 
 static void on_done(struct supervisor *supervisor, struct transition *transition,
@@ -186,7 +210,10 @@ static void on_ended(void *owner, struct transition *transition, struct failure 
 {
 	struct supervisor *supervisor = owner;
 	struct reload_request *request = TAKE_PTR(supervisor->request);
+	CLEANUP(config_freep) struct config *config = TAKE_PTR(supervisor->incoming_config);
 	supervisor->transition = NULL;
+	if (config && !failure)
+		reload_adopt_config(supervisor, TAKE_PTR(config));
 	reload_remember(supervisor, transition->kind, transition->incoming_number,
 			clock_monotonic_usec() - transition->began_usec, failure);
 	if (failure)
@@ -294,10 +321,7 @@ static void reload_run(struct reload_request *request)
 		reload_failed_early(request, &failure);
 		return;
 	}
-	supervisor->slots.service_name = config->name;
-	listeners_reconfigure(supervisor->listeners, config);
-	config_free(supervisor->config);
-	supervisor->config = TAKE_PTR(config);
+	supervisor->incoming_config = TAKE_PTR(config);
 }
 
 /* Requests. */

@@ -1,6 +1,6 @@
 /*
- * Requests for a reload: from a control call, a signal, or the first start. One runs at a time; those
- * that wait do so in order. Each is answered exactly once, if its caller is still there.
+ * Requests for a reload: from a control call, a signal, or the first start. One runs at a time;
+ * those that wait do so in order. Each is answered exactly once, if its caller is still there.
  */
 #ifndef HANDOVER_SUPERVISOR_RELOAD_H
 #define HANDOVER_SUPERVISOR_RELOAD_H

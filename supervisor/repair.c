@@ -7,6 +7,7 @@
 #include "supervisor/log.h"
 #include "supervisor/replace.h"
 #include "supervisor/report.h"
+#include "supervisor/spec.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/systemd.h"
 
@@ -45,6 +46,18 @@ static void on_failed(void *owner, struct replace *replace, struct failure *fail
 
 static const struct replace_ops repair_ops = { .ready = on_ready, .failed = on_failed };
 
+/* What no held descriptor helps against: the same file with something else in it, and a script, which
+ * its interpreter opens by its path. */
+static void repair_look_at_executable(const struct generation *generation)
+{
+	const struct executable *executable = &generation->spec->executable;
+	enum executable_change change = executable_check(executable);
+	if (change == EXECUTABLE_OVERWRITTEN || (change == EXECUTABLE_MOVED && executable->script))
+		log_warning("%s is not any more what generation %u began with, and is started all "
+			    "the same (give each release a file of its own)",
+			    executable->path, generation->number);
+}
+
 static void on_worker_lost(void *owner, struct worker *worker, const struct failure *failure)
 {
 	struct supervisor *supervisor = owner;
@@ -53,9 +66,13 @@ static void on_worker_lost(void *owner, struct worker *worker, const struct fail
 	supervisor->crashes++;
 	supervisor->last_crash = failure->detail;
 	log_warning("%s", failure->detail.text);
+	repair_look_at_executable(worker->generation);
+	/* One of a generation that drains was in a slot that left and is wanted again: its successor
+	 * starts already. */
 	if (slot->leaving)
-		leave_begin(slot);
-	else
+		leave_begin(slot, generation_hold_after_death(worker->generation, slot->number,
+							      served_usec));
+	else if (worker->generation->state == GENERATION_SERVING)
 		repair_begin(supervisor, slot, worker->generation, served_usec);
 }
 

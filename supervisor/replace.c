@@ -33,10 +33,13 @@ static int replace_start_worker(struct replace *replace, struct error *error)
 		.notify_directory = slots->notify_directory,
 		.slot_number = slot->number,
 		.generation_number = replace->generation->number,
+		.serial = slots->n_starts++,
 		.listen_fds = fds,
 		.listen_names = names,
 		.n_listen_fds = n_fds,
 		.readiness_told = &slots->readiness_told,
+		.proven_simple = replace->generation->state == GENERATION_SERVING &&
+				 replace->generation->simple,
 	};
 	return worker_start(&plan, &worker_ops, slots, &replace->incoming, error);
 }
@@ -173,7 +176,7 @@ static void worker_take_away(struct worker *worker)
 	if (worker_cannot_have_accepted(worker))
 		worker_kill(worker);
 	else
-		worker_drain(worker, true);
+		worker_drain(worker);
 }
 
 void replace_abort(struct replace *replace)
@@ -233,6 +236,14 @@ void replace_hurry(struct slots *slots, const struct generation *generation)
 
 /* What workers say of themselves. */
 
+/* Whoever replaces it is judged by what it turned out to be in the end, slow to speak or silent. */
+static void worker_is_lost(struct worker *worker, const struct failure *failure)
+{
+	struct slots *slots = worker->slot->slots;
+	worker->generation->simple = worker->kind == WORKER_SIMPLE;
+	slots->ops->worker_lost(slots->owner, worker, failure);
+}
+
 static void on_worker_changed(void *owner, struct worker *worker, enum worker_state old)
 {
 	struct slots *slots = owner;
@@ -245,6 +256,7 @@ static void on_worker_changed(void *owner, struct worker *worker, enum worker_st
 static void on_worker_ready(void *owner, struct worker *worker)
 {
 	struct slots *slots = owner;
+	worker->generation->simple = worker->kind == WORKER_SIMPLE;
 	worker->left_nonblocking = listeners_nonblocking(slots->listeners, worker->slot->number);
 	slots_tend(worker->slot, worker);
 	assert(worker->replace);
@@ -276,17 +288,17 @@ static void on_worker_late(void *owner, struct worker *worker)
 static void on_worker_withdrew(void *owner, struct worker *worker, enum worker_withdrawal how,
 			       const char *why)
 {
-	struct slots *slots = owner;
 	struct replace *replace = worker->replace;
 	struct failure failure;
+	(void)owner;
 	failure_of_worker(&failure, worker, "withdrew", "worker %u (pid %d) %s",
 			  worker->slot->number, (int)worker->pid, why);
-	worker_drain(worker, how == WORKER_HANGS);
+	worker_drain_withdrawn(worker, how);
 	if (replace) {
 		replace_fail(replace, &failure);
 		return;
 	}
-	slots->ops->worker_lost(slots->owner, worker, &failure);
+	worker_is_lost(worker, &failure);
 	failure_finish(&failure);
 }
 
@@ -329,7 +341,7 @@ static void on_worker_ended(void *owner, struct worker *worker, enum worker_stat
 		if (replace)
 			replace_fail(replace, &failure);
 		else
-			slots->ops->worker_lost(slots->owner, worker, &failure);
+			worker_is_lost(worker, &failure);
 		failure_finish(&failure);
 	}
 	worker_free(worker);

@@ -14,8 +14,8 @@
  * a crash (at once). A drain with nobody incoming is replace_empty(). No other code starts or ends
  * workers.
  *
- * A replace frees itself when it is over: by _drain, by _over, by _abort, and after ops->failed. Its owner
- * keeps a pointer until then.
+ * A replace frees itself when it is over: by _drain, by _over, by _abort, and after ops->failed.
+ * Its owner keeps a pointer until then.
  */
 #ifndef HANDOVER_SUPERVISOR_REPLACE_H
 #define HANDOVER_SUPERVISOR_REPLACE_H
@@ -59,8 +59,8 @@ void replace_drain(struct replace *replace);
 void replace_over(struct replace *replace);
 void replace_abort(struct replace *replace);
 
-/* Drains (or kills) whoever is active in @slot and ends the replaces that are under way there. Those
- * must not be a transition's: it is aborted first. */
+/* Drains (or kills) whoever is active in @slot and ends the replaces that are under way there.
+ * Those must not be a transition's: it is aborted first. */
 void replace_empty(struct slot *slot);
 void replace_kill_all(struct slot *slot);
 

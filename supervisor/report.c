@@ -10,6 +10,9 @@
 #include "supervisor/spec.h"
 #include "supervisor/supervisor.h"
 
+/* Of a generation's command line; more is cut. */
+enum { COMMAND_SHOWN_MAX_BYTES = 4096 };
+
 static json_t *text(const char *bytes)
 {
 	return json_text(bytes, strlen(bytes));
@@ -45,11 +48,26 @@ json_t *report_workers(const struct supervisor *supervisor)
 	return json_pack("{s:o}", "workers", workers);
 }
 
-static json_t *generation_json(const struct generation *generation)
+/* A reply is one message, and each may only be so long (proto/limits.h). */
+static json_t *command_json(char **argv)
 {
 	json_t *command = json_array();
-	for (char **argument = generation->spec->argv; *argument; argument++)
-		json_array_append_new(command, text(*argument));
+	size_t room = COMMAND_SHOWN_MAX_BYTES;
+	for (char **argument = argv; *argument; argument++) {
+		size_t n = strlen(*argument), shown = json_text_fit(*argument, n, room);
+		json_array_append_new(command, json_text(*argument, shown));
+		if (n >= room) {
+			json_array_append_new(command, json_string("…"));
+			break;
+		}
+		room -= n + 1;
+	}
+	return command;
+}
+
+static json_t *generation_json(const struct generation *generation)
+{
+	json_t *command = command_json(generation->spec->argv);
 	return json_pack("{s:i, s:s, s:o, s:i, s:o, s:o}", "generation", (int)generation->number,
 			 "state", generation_state_name(generation->state), "since_usec",
 			 usec(generation->since_usec), "workers", (int)generation->n_workers,

@@ -1,7 +1,7 @@
 /*
- * Notices a straggler: a connection that arrives in the queue of a shard whose slot has no worker to
- * accept it (a handshake that was in flight when the shard was parked). One ev_io a watched shard;
- * it fires once and must be armed anew. Owner: the supervisor. Borrows the listeners.
+ * Notices a straggler: a connection that arrives in the queue of a shard whose slot has no worker
+ * to accept it (a handshake that was in flight when the shard was parked). One ev_io a watched
+ * shard; it fires once and must be armed anew. Owner: the supervisor. Borrows the listeners.
  */
 #ifndef HANDOVER_SUPERVISOR_SHARD_WATCH_H
 #define HANDOVER_SUPERVISOR_SHARD_WATCH_H

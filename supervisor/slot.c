@@ -80,9 +80,13 @@ void slots_steer(struct slots *slots)
 	struct error error;
 	if (!live)
 		return; /* the next change steers */
-	for (size_t i = 0; i < slots->n_items; i++)
-		live[i] = !slots->items[i]->leaving && slot_serves(slots->items[i]);
-	int r = listeners_steer(slots->listeners, live, slots->n_items, &error);
+	/* Slots that leave are the last ones. They stay parked also while no slot serves. */
+	size_t n_slots = slots->n_items;
+	while (n_slots > 0 && slots->items[n_slots - 1]->leaving)
+		n_slots--;
+	for (size_t i = 0; i < n_slots; i++)
+		live[i] = slot_serves(slots->items[i]);
+	int r = listeners_steer(slots->listeners, live, n_slots, &error);
 	if (r < 0 && !slots->steering_failed)
 		slots_complain(slots, error.text);
 	slots->steering_failed = r < 0;

@@ -28,6 +28,7 @@ struct slot {
 	/* It is no longer among those that serve (leave.c): its shards are parked. */
 	bool leaving;
 	ev_timer grace;
+	uint64_t leave_by_usec; /* CLOCK_MONOTONIC: its queue is waited for no longer */
 	struct replace *for_stragglers;
 };
 
@@ -52,6 +53,7 @@ struct slots {
 	const char *notify_directory;
 	struct slot **items;
 	size_t n_items;
+	unsigned n_starts;   /* of workers, so far */
 	bool readiness_told; /* some worker, of whatever generation, has said that it is ready */
 	bool steering_failed;
 	/* Replaces that are due to start a worker; one is started in each turn of the loop. */

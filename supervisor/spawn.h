@@ -1,10 +1,10 @@
 /*
- * Starts one process: clone(2) with CLONE_VM | CLONE_VFORK | CLONE_PIDFD on a stack of its own (from
- * a large parent this is far cheaper than fork(2), and works under RestrictNamespaces=, where
+ * Starts one process: clone(2) with CLONE_VM | CLONE_VFORK | CLONE_PIDFD on a stack of its own
+ * (from a large parent this is far cheaper than fork(2), and works under RestrictNamespaces=, where
  * clone3 does not). Signals are blocked across it; in the child only raw system calls, since it
- * shares our memory until it execs. One struct spawn_plan lists all that the child will own: it gets
- * these descriptors, default signal dispositions, an empty mask, a process group of its own, and
- * nothing else.
+ * shares our memory until it execs. One struct spawn_plan lists all that the child will own: it
+ * gets these descriptors, default signal dispositions, an empty mask, a process group of its own,
+ * and nothing else.
  */
 #ifndef HANDOVER_SUPERVISOR_SPAWN_H
 #define HANDOVER_SUPERVISOR_SPAWN_H
@@ -38,7 +38,8 @@ struct spawned {
 
 /* Returns 0 once the child has exec'ed. When it could not (exec format, interpreter, limits,
  * identity, …) the child is reaped here, and a negative errno is returned with @error's text that
- * names the step and what to do. The parent's dumpable flag, signal mask and errno are as before. */
+ * names the step and what to do. The parent's dumpable flag, signal mask and errno are as
+ * before. */
 int spawn(const struct spawn_plan *plan, struct spawned *ret_spawned, struct error *error);
 
 /* Signals the process group of a child that has not been reaped yet (also a zombie's, so that

@@ -60,7 +60,8 @@ static void on_straggler(void *owner, size_t slot)
 	if (!serving || supervisor->state != SUPERVISOR_SERVING)
 		return;
 	if (listeners_queued(supervisor->listeners, slot) == 0) {
-		leave_begin(supervisor->slots.items[slot]); /* it was shut down, or has gone again */
+		/* It was shut down, or has gone again. */
+		leave_begin(supervisor->slots.items[slot], 0);
 		return;
 	}
 	log_info("slot %zu: a connection arrived after its worker left: one is started for it",
@@ -128,6 +129,7 @@ static struct supervisor *supervisor_alloc(const struct config_sources *sources)
 	 * it ask the kernel (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET) to say so. */
 	ev_periodic_init(&supervisor->never, on_never, NEVER, 0, NULL);
 	ev_periodic_start(supervisor->loop, &supervisor->never);
+	signals_watch(supervisor);
 	return supervisor;
 }
 
@@ -174,6 +176,7 @@ void supervisor_free(struct supervisor *supervisor)
 {
 	if (!supervisor)
 		return;
+	signals_unwatch(supervisor);
 	varlink_service_free(supervisor->service);
 	systemd_free(supervisor->systemd);
 	shard_watch_free(supervisor->slots.shard_watch);
@@ -191,13 +194,11 @@ void supervisor_free(struct supervisor *supervisor)
 
 int supervisor_run(struct supervisor *supervisor)
 {
-	signals_watch(supervisor);
 	log_notice("control socket %s", supervisor->control_path);
 	reload_first(supervisor);
 	if (supervisor->state != SUPERVISOR_STOPPING || slots_n_workers(&supervisor->slots) > 0)
 		ev_run(supervisor->loop, 0);
 	varlink_service_flush(supervisor->service, LAST_ANSWERS_MS);
-	signals_unwatch(supervisor);
 	log_notice("stopped%s", supervisor->exit_status ? ": the first start failed" : "");
 	return supervisor->exit_status;
 }

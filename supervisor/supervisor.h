@@ -54,6 +54,7 @@ struct supervisor {
 
 	const struct config_sources *sources; /* borrowed: read anew at each reload */
 	struct config *config;		      /* what is in force */
+	struct config *incoming_config;	      /* that of the reload under way, or NULL */
 
 	struct control_dir dir;
 	int control_fd;
@@ -100,7 +101,7 @@ void supervisor_stop(struct supervisor *supervisor, bool now);
 /* repair.c: the ops of the slots, which tell of lost workers among other things. */
 extern const struct slots_ops supervisor_slots_ops;
 
-/* signals.c */
+/* signals.c: caught from the beginning, acted on when the loop runs. */
 void signals_watch(struct supervisor *supervisor);
 void signals_unwatch(struct supervisor *supervisor);
 

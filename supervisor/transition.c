@@ -58,6 +58,21 @@ static void transition_end(struct transition *transition, struct failure *failur
 
 /* Failing, from any state before the drain gate. */
 
+/* A slot that the outgoing generation does not have leaves again, and whoever serves there already
+ * goes on until its queue is empty. */
+static void transition_give_up_slot(struct transition *transition, unsigned i)
+{
+	struct replace *replace = transition->replaces[i];
+	struct slot *slot = transition->slots->items[i];
+	bool leaves = transition->outgoing && i >= transition->outgoing->spec->n_slots;
+	if (replace && leaves && slot_serves(slot))
+		replace_over(replace);
+	else if (replace)
+		replace_abort(replace);
+	if (leaves)
+		leave_begin(slot, 0);
+}
+
 static void transition_fail(struct transition *transition, struct failure *failure)
 {
 	struct generation *incoming = transition->incoming;
@@ -65,12 +80,7 @@ static void transition_fail(struct transition *transition, struct failure *failu
 	transition_event(transition, TRANSITION_ON_FAILED);
 	generation_event(incoming, GENERATION_ON_FAILED);
 	for (unsigned i = 0; i < transition->n_replaces; i++)
-		if (transition->replaces[i])
-			replace_abort(transition->replaces[i]);
-	if (transition->outgoing)
-		for (unsigned i = transition->outgoing->spec->n_slots; i < transition->n_replaces;
-		     i++)
-			leave_begin(transition->slots->items[i]);
+		transition_give_up_slot(transition, i);
 	generation_release(incoming);
 	transition_end(transition, failure);
 }
@@ -133,8 +143,8 @@ static void transition_drain(struct transition *transition)
 	for (unsigned i = 0; i < transition->n_replaces; i++)
 		replace_drain(transition->replaces[i]);
 	for (size_t i = transition->n_replaces; i < slots->n_items; i++)
-		if (!slots->items[i]->leaving)
-			leave_begin(slots->items[i]);
+		if (!slots->items[i]->leaving || slots->items[i]->for_stragglers)
+			leave_begin(slots->items[i], 0);
 	if (outgoing) {
 		char detail[48];
 		snprintf(detail, sizeof(detail), "generation %u", outgoing->number);
@@ -178,10 +188,21 @@ static bool transition_serve_all(struct transition *transition)
 	return true;
 }
 
+/* One that said Ready and is dead already fails the transition as soon as its end is handled. */
+static bool transition_all_live(const struct transition *transition)
+{
+	for (unsigned i = 0; i < transition->n_replaces; i++)
+		if (worker_has_exited(transition->replaces[i]->incoming))
+			return false;
+	return true;
+}
+
 static void transition_serve(struct transition *transition)
 {
 	char detail[48];
 	uint64_t settle_usec = transition_settle_usec(transition);
+	if (!transition_all_live(transition))
+		return;
 	transition_event(transition, TRANSITION_ON_ALL_READY);
 	generation_event(transition->incoming, GENERATION_ON_ALL_READY);
 	if (!transition_serve_all(transition))

@@ -40,7 +40,7 @@ static void worker_set_deadline(struct worker *worker, uint64_t timeout_usec)
 {
 	ev_timer_stop(worker->loop, &worker->deadline);
 	worker->deadline_usec = 0;
-	if (timeout_usec == USEC_INFINITY)
+	if (timeout_usec > WORKER_TIMEOUT_MAX_USEC)
 		return;
 	ev_now_update(worker->loop);
 	ev_timer_set(&worker->deadline, clock_seconds(timeout_usec), 0);
@@ -50,7 +50,8 @@ static void worker_set_deadline(struct worker *worker, uint64_t timeout_usec)
 
 void worker_extend_deadline(struct worker *worker, uint64_t timeout_usec)
 {
-	if (worker->deadline_usec && clock_realtime_usec() + timeout_usec > worker->deadline_usec)
+	if (worker->deadline_usec && (timeout_usec > WORKER_TIMEOUT_MAX_USEC ||
+				      clock_realtime_usec() + timeout_usec > worker->deadline_usec))
 		worker_set_deadline(worker, timeout_usec);
 }
 
@@ -78,7 +79,7 @@ void worker_complain(struct worker *worker, const char *text)
 }
 
 /* A worker may say that it is ready and be dead by the time we read it. */
-static bool worker_has_exited(const struct worker *worker)
+bool worker_has_exited(const struct worker *worker)
 {
 	struct pollfd pidfd = { .fd = worker->exit_watcher.fd, .events = POLLIN };
 	return worker->exiting || poll(&pidfd, 1, 0) != 0;
@@ -120,19 +121,38 @@ void worker_withdraws(struct worker *worker, enum worker_withdrawal how, const c
 		worker->ops->withdrew(worker->owner, worker, how, why);
 }
 
+/* When we could not run for a while (SIGSTOP, an overloaded machine) timers are due before what was
+ * said in time has been read. */
+static void worker_catch_up(struct worker *worker)
+{
+	worker_read_channel(worker);
+	notify_drain(&worker->notify);
+}
+
 static void on_deadline(EV_P_ ev_timer *timer, int revents)
 {
 	struct worker *worker = container_of(timer, struct worker, deadline);
+	enum worker_state state = worker->state;
 	(void)loop, (void)revents;
+	worker_catch_up(worker);
+	if (worker->state != state || ev_is_active(timer) || worker_has_exited(worker))
+		return;
 	worker->deadline_usec = 0;
 	worker->ops->late(worker->owner, worker);
+}
+
+static bool worker_may_be_simple(const struct worker *worker)
+{
+	enum worker_type type = worker->spec->type;
+	return type == WORKER_TYPE_SIMPLE ||
+	       (type == WORKER_TYPE_AUTO && (worker->proven_simple || !*worker->readiness_told));
 }
 
 static void on_simple(EV_P_ ev_timer *timer, int revents)
 {
 	struct worker *worker = container_of(timer, struct worker, simple);
 	(void)loop, (void)revents;
-	if (worker->spec->type == WORKER_TYPE_SIMPLE || !*worker->readiness_told)
+	if (worker_may_be_simple(worker))
 		worker_is_ready(worker, WORKER_SIMPLE);
 }
 
@@ -140,7 +160,9 @@ static void on_watchdog(EV_P_ ev_timer *timer, int revents)
 {
 	struct worker *worker = container_of(timer, struct worker, watchdog);
 	(void)loop, (void)revents;
-	worker_withdraws(worker, WORKER_HANGS, "missed its watchdog");
+	worker_catch_up(worker);
+	if (!ev_is_active(timer))
+		worker_withdraws(worker, WORKER_HANGS, "missed its watchdog");
 }
 
 static void worker_stop_watching(struct worker *worker)
@@ -193,6 +215,7 @@ static struct worker *worker_new(const struct worker_plan *plan, const struct wo
 	worker->loop = plan->loop;
 	worker->watchdog_usec = plan->spec->watchdog_usec;
 	worker->readiness_told = plan->readiness_told;
+	worker->proven_simple = plan->proven_simple;
 	worker->ops = ops;
 	worker->owner = owner;
 	worker->notify.fd = -1;
@@ -256,11 +279,9 @@ static int worker_spawn(struct worker *worker, const struct worker_plan *plan, i
 
 static void worker_await_ready(struct worker *worker)
 {
-	const struct spec *spec = worker->spec;
 	worker->started_usec = worker->since_usec = clock_realtime_usec();
-	worker_set_deadline(worker, spec->timeout_start_usec);
-	if (spec->type != WORKER_TYPE_SIMPLE &&
-	    (spec->type != WORKER_TYPE_AUTO || *worker->readiness_told))
+	worker_set_deadline(worker, worker->spec->timeout_start_usec);
+	if (!worker_may_be_simple(worker))
 		return;
 	ev_timer_set(&worker->simple, WORKER_SIMPLE_SEC, 0);
 	ev_timer_start(worker->loop, &worker->simple);
@@ -269,7 +290,6 @@ static void worker_await_ready(struct worker *worker)
 int worker_start(const struct worker_plan *plan, const struct worker_ops *ops, void *owner,
 		 struct worker **ret_worker, struct error *error)
 {
-	static unsigned serial; /* tells the notify sockets of one slot's workers apart */
 	CLEANUP(worker_freep) struct worker *worker = worker_new(plan, ops, owner);
 	if (!worker)
 		return error_set(error, -ENOMEM, "out of memory");
@@ -291,7 +311,7 @@ int worker_start(const struct worker_plan *plan, const struct worker_ops *ops, v
 
 	char socket_name[64];
 	snprintf(socket_name, sizeof(socket_name), "%u.%u.%u", plan->generation_number,
-		 plan->slot_number, serial++);
+		 plan->slot_number, plan->serial);
 	uid_t uid = plan->spec->set_identity ? plan->spec->uid : (uid_t)-1;
 	r = notify_open(&worker->notify, plan->loop, plan->notify_directory, socket_name, uid,
 			plan->spec->notify_access, error);
@@ -321,25 +341,46 @@ static void worker_signal(const struct worker *worker, int signal)
 	(void)syscall(SYS_pidfd_send_signal, worker->exit_watcher.fd, signal, NULL, 0);
 }
 
-void worker_drain(struct worker *worker, bool ask)
+/* False when it was draining or stopping already. */
+static bool worker_begin_drain(struct worker *worker, uint64_t timeout_usec)
 {
 	ev_timer_stop(worker->loop, &worker->simple);
 	ev_timer_stop(worker->loop, &worker->watchdog);
 	if (!worker_set_state(worker, WORKER_ON_DRAIN))
-		return;
-	worker_set_deadline(worker, worker->spec->timeout_stop_usec);
-	if (!ask)
-		return;
-	if (worker->kind == WORKER_NATIVE &&
-	    worker_tell_drain(worker, worker->spec->timeout_stop_usec) == 0)
-		return;
-	worker_signal(worker, worker->spec->kill_signal);
-	worker_signal(worker, SIGCONT); /* a stopped one could not hear it */
+		return false;
+	worker_set_deadline(worker, timeout_usec);
+	return true;
+}
+
+static void worker_ask_to_drain(struct worker *worker, uint64_t timeout_usec)
+{
+	/* A stopped one could not hear it. Not afterwards: it would meet the worker while it exits, and
+	 * LeakSanitizer, which stops the process then, hangs on it. */
+	worker_signal(worker, SIGCONT);
+	if (worker->kind != WORKER_NATIVE || worker_tell_drain(worker, timeout_usec) < 0)
+		worker_signal(worker, worker->spec->kill_signal);
+}
+
+void worker_drain(struct worker *worker)
+{
+	uint64_t timeout_usec = worker->spec->timeout_stop_usec;
+	if (worker_begin_drain(worker, timeout_usec))
+		worker_ask_to_drain(worker, timeout_usec);
+}
+
+void worker_drain_withdrawn(struct worker *worker, enum worker_withdrawal how)
+{
+	uint64_t timeout_usec = worker->spec->timeout_stop_usec;
+	if (how == WORKER_HANGS && timeout_usec > WORKER_HANGS_MAX_USEC)
+		timeout_usec = WORKER_HANGS_MAX_USEC;
+	if (worker_begin_drain(worker, timeout_usec) && how == WORKER_HANGS)
+		worker_ask_to_drain(worker, timeout_usec);
 }
 
 void worker_hurry(struct worker *worker)
 {
 	worker_set_deadline(worker, 0);
+	worker->deadline_usec = 0; /* which EXTEND_TIMEOUT_USEC= does not undo */
 }
 
 void worker_kill(struct worker *worker)
@@ -347,8 +388,10 @@ void worker_kill(struct worker *worker)
 	ev_timer_stop(worker->loop, &worker->simple);
 	ev_timer_stop(worker->loop, &worker->watchdog);
 	worker_set_deadline(worker, USEC_INFINITY);
-	if (worker_set_state(worker, WORKER_ON_KILL))
-		(void)spawn_kill_group(worker->pid, SIGKILL);
+	if (!worker_set_state(worker, WORKER_ON_KILL))
+		return;
+	worker_signal(worker, SIGKILL); /* by itself too: it may have left its group */
+	(void)spawn_kill_group(worker->pid, SIGKILL);
 }
 
 bool worker_cannot_have_accepted(const struct worker *worker)

@@ -83,12 +83,18 @@ struct worker {
 	ev_timer watchdog;
 	uint64_t watchdog_usec;
 	bool *readiness_told;
+	bool proven_simple;
 
 	const struct worker_ops *ops;
 	void *owner;
 };
 
 #define WORKER_SIMPLE_SEC 1.0
+/* A timeout beyond it (some 146,000 years) is as good as none, and no sum with a clock
+ * overflows. */
+#define WORKER_TIMEOUT_MAX_USEC (UINT64_MAX / 4)
+/* What a worker that hangs gets to come to itself, whatever TimeoutStopSec= says. */
+#define WORKER_HANGS_MAX_USEC UINT64_C(90000000)
 /* Complaints about one worker that are passed on; it must not fill the log. */
 #define WORKER_COMPLAINTS_MAX 10
 
@@ -101,12 +107,17 @@ struct worker_plan {
 	const char *service_name;
 	const char *notify_directory;
 	unsigned slot_number, generation_number;
+	unsigned serial; /* tells the notify sockets of one slot's workers apart */
 	const int *listen_fds;
 	const char **listen_names;
 	size_t n_listen_fds;
-	/* Whether some worker of this service has told of its readiness: from then on it is expected
-	 * of all. Set when this one does; looked at when it is silent and might be simple. */
+	/* Whether some worker of this service has told of its readiness: from then on it is
+	 * expected of all. Set when this one does; looked at when it is silent and might be
+	 * simple. */
 	bool *readiness_told;
+	/* Its generation serves, and the last worker that it had there was simple: this one may be,
+	 * too, whatever has been said in other generations. */
+	bool proven_simple;
 };
 
 /* Starts the process. On failure nothing is left behind and @error's text says what and why. */
@@ -119,8 +130,12 @@ void worker_free(struct worker *worker);
 void worker_serve(struct worker *worker);
 
 /* → draining, with the deadline of its spec: tells a native worker on its channel, sends any other
- * KillSignal=. @ask false: it withdrew by itself and need not be told. */
-void worker_drain(struct worker *worker, bool ask);
+ * KillSignal=. */
+void worker_drain(struct worker *worker);
+
+/* The same for one that withdrew: it need not be told when it stops by itself, and when it hangs
+ * its deadline is WORKER_HANGS_MAX_USEC at the latest. */
+void worker_drain_withdrawn(struct worker *worker, enum worker_withdrawal how);
 
 /* Its drain deadline is now. Only in state draining. */
 void worker_hurry(struct worker *worker);
@@ -134,6 +149,9 @@ static inline bool worker_is_active(const struct worker *worker)
 	return worker->state == WORKER_STARTING || worker->state == WORKER_READY ||
 	       worker->state == WORKER_SERVING;
 }
+
+/* True when its process has ended, though that may not have been handled yet. */
+bool worker_has_exited(const struct worker *worker);
 
 /* True when it cannot have accepted a connection: native, and not told to serve. */
 bool worker_cannot_have_accepted(const struct worker *worker);

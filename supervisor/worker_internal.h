@@ -17,8 +17,8 @@ void worker_watch_channel(struct worker *worker, int fd);
 void worker_read_channel(struct worker *worker);
 void worker_close_channel(struct worker *worker);
 void worker_watch_notify(struct worker *worker);
-/* Each returns 0; -EPIPE or -ECONNRESET when nobody listens any more, mostly because it has just died;
- * another negative errno after complaining. */
+/* Each returns 0; -EPIPE or -ECONNRESET when nobody listens any more, mostly because it has just
+ * died; another negative errno after complaining. */
 int worker_tell_serve(struct worker *worker);
 int worker_tell_drain(struct worker *worker, uint64_t timeout_usec);
 

@@ -36,6 +36,8 @@ static void worker_hear(struct worker *worker, const struct worker_message *mess
 		snprintf(text, sizeof(text), "draining, %lld connections open",
 			 (long long)message->open);
 		worker_set_status(worker, text);
+		worker_withdraws(worker, WORKER_STOPS,
+				 "drains, and not because it was asked to (SIGTERM?)");
 		return;
 	case WORKER_MESSAGE_WATCHDOG:
 		worker_pulse(worker, 0);
@@ -137,13 +139,22 @@ int worker_tell_serve(struct worker *worker)
 	return worker_tell(worker, &message);
 }
 
+/* A little before the kill, so that what a worker does at its deadline is done by then. */
+static uint64_t drain_deadline_usec(uint64_t timeout_usec)
+{
+	uint64_t margin_usec = timeout_usec / 20;
+	if (margin_usec > USEC_PER_SEC)
+		margin_usec = USEC_PER_SEC;
+	return clock_monotonic_usec() + timeout_usec - margin_usec;
+}
+
 int worker_tell_drain(struct worker *worker, uint64_t timeout_usec)
 {
 	struct worker_message message = {
 		.type = WORKER_MESSAGE_DRAIN,
-		.deadline_usec = timeout_usec == USEC_INFINITY
+		.deadline_usec = timeout_usec > WORKER_TIMEOUT_MAX_USEC
 					 ? UINT64_MAX
-					 : clock_monotonic_usec() + timeout_usec,
+					 : drain_deadline_usec(timeout_usec),
 	};
 	return worker_tell(worker, &message);
 }

@@ -31,7 +31,8 @@
  *
  * Environment read: LISTEN_FDS and LISTEN_FDNAMES, if LISTEN_PID names this process; HANDOVER_FD,
  * unless LISTEN_PID names another one (then it was inherited by mistake); NOTIFY_SOCKET where there
- * is no HANDOVER_FD; WATCHDOG_USEC, WATCHDOG_PID; HANDOVER_NAME, HANDOVER_GENERATION, HANDOVER_SLOT.
+ * is no HANDOVER_FD; WATCHDOG_USEC, WATCHDOG_PID; HANDOVER_NAME, HANDOVER_GENERATION,
+ * HANDOVER_SLOT.
  *
  * Since handover 0.1; Linux 4.5. See libhandover(3).
  */
@@ -62,8 +63,8 @@ struct handover_callbacks {
 	void (*serve)(struct handover *handover, void *owner);
 
 	/* Stop accepting, finish and exit, @deadline_usec being when the supervisor loses patience:
-	 * CLOCK_MONOTONIC, in microseconds, HANDOVER_NO_DEADLINE if there is none. Called again when
-	 * the deadline changes. May come before serve, even before handover_ready(). */
+	 * CLOCK_MONOTONIC, in microseconds, HANDOVER_NO_DEADLINE if there is none. Called again
+	 * when the deadline changes. May come before serve, even before handover_ready(). */
 	void (*drain)(struct handover *handover, uint64_t deadline_usec, void *owner);
 
 	/* Accept again. Never called before serve (then serve itself is called). */
@@ -79,7 +80,8 @@ struct handover_callbacks {
 
 /* Take SIGTERM as a drain. Blocks it in the calling thread, so call handover_attach() before any
  * other thread is started, and unblock it in what you fork. A second SIGTERM is a drain whose
- * deadline is now. handoverd does not drain native workers by signals; systemd and people do. */
+ * deadline is now. handoverd does not drain native workers by signals; systemd and people do: it is
+ * told of such a drain, and replaces the worker. */
 #define HANDOVER_CATCH_SIGTERM 0x1u
 
 /* Remove from the environment what is meant for this process alone (HANDOVER_FD, LISTEN_FDS,
@@ -152,11 +154,11 @@ HANDOVER_API int handover_listen(struct handover *handover, const char *name, co
 
 /*
  * Says that this process can serve. Under handover, `serve` is called when the supervisor says so;
- * elsewhere systemd is told READY=1 and `serve` is called by the next handover_dispatch(), for which
- * the descriptor wakes. Said once, it is not lost: if it cannot be sent now, handover_dispatch()
- * sends it as soon as it can. Saying it again does nothing.
+ * elsewhere systemd is told READY=1 and `serve` is called by the next handover_dispatch(), for
+ * which the descriptor wakes. Said once, it is not lost: if it cannot be sent now,
+ * handover_dispatch() sends it as soon as it can. Saying it again does nothing.
  *
- * Returns 0; -EPIPE when the supervisor is gone; -ENOMEM; or, under systemd, what sendto(2) says
+ * Returns 0; -EPIPE when the supervisor is gone; or, under systemd, what sendto(2) says
  * (`serve` will be called all the same).
  */
 HANDOVER_API int handover_ready(struct handover *handover);
@@ -164,26 +166,30 @@ HANDOVER_API int handover_ready(struct handover *handover);
 /* A line of text for people: `handoverctl workers` or `systemctl status` shows it. Copied; cut at
  * 256 bytes; line breaks and other control characters become spaces, what is not UTF-8 becomes
  * U+FFFD. If it cannot be sent now it is sent later, unless a newer one has replaced it by then.
- * Returns as handover_ready() does. */
+ * Returns as handover_ready() does, and -ENOMEM. */
 HANDOVER_API int handover_status(struct handover *handover, const char *text);
 
 /* While draining: how many connections, or whatever is drained, are still @open. Only the newest
  * number matters, so tell when it changes, but not a thousand times a second. systemd is shown a
- * status line instead. Returns as handover_ready() does, and -EINVAL beyond INT64_MAX. */
+ * status line instead. Said while nobody has asked for a drain, it announces one: the supervisor
+ * replaces this worker. Returns as handover_ready() does, and -EINVAL beyond INT64_MAX. */
 HANDOVER_API int handover_draining(struct handover *handover, uint64_t open);
 
-/* Pings the watchdog now; does nothing where nobody wants that. Returns as handover_ready() does. */
+/* Pings the watchdog now; does nothing where nobody wants that. Returns as handover_ready()
+ * does. */
 HANDOVER_API int handover_watchdog(struct handover *handover);
 
 /* When the next ping is due: CLOCK_MONOTONIC, in microseconds; HANDOVER_NO_DEADLINE if never. Half
  * of the interval that the supervisor asked for is left then. Without HANDOVER_MANUAL_WATCHDOG
- * nobody needs to look: the descriptor wakes, and handover_dispatch() pings. sd_watchdog_enabled(3) */
+ * nobody needs to look: the descriptor wakes, and handover_dispatch() pings.
+ * sd_watchdog_enabled(3) */
 HANDOVER_API uint64_t handover_watchdog_deadline_usec(const struct handover *handover);
 
 /* Whether a supervisor is there that speaks handover's own protocol. False once it is gone. */
 HANDOVER_API bool handover_supervised(const struct handover *handover);
 
-/* The service's name (HANDOVER_NAME), NULL where there is no handover. Valid until handover_free(). */
+/* The service's name (HANDOVER_NAME), NULL where there is no handover. Valid until
+ * handover_free(). */
 HANDOVER_API const char *handover_name(const struct handover *handover);
 
 /* The number of this process's generation (from 1), 0 where there is no handover. */

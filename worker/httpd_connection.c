@@ -4,15 +4,24 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "proto/base.h"
 #include "worker/httpd_server.h"
 
 static const char CONTINUE[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
+/* Not ev_now(), which is the time of day: whoever sets that would lengthen or end every wait. */
+static double now_s(void)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static void set_deadline(struct connection *connection, double after_s)
 {
-	connection->deadline = ev_now(connection->server->loop) + after_s;
+	connection->deadline = now_s() + after_s;
 }
 
 /* Sending. */
@@ -118,14 +127,23 @@ static void answer_status(struct connection *connection, enum response_connectio
 		send_own(connection, &response);
 }
 
+/* What the client has sent, and the loop has not told us of yet. */
+static bool has_input(const struct connection *connection)
+{
+	char byte;
+	return recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* @has_more: bytes of a next request are here already. Then a drain ends the connection only after
- * the last of them, or a client that pipelines would have sent them for nothing. */
+ * the last of them, or a client that pipelines would have sent them for nothing. What stands behind
+ * a body in chunks is never read: it may be part of that body, smuggled past a proxy. */
 static void answer(struct connection *connection, bool has_more)
 {
 	struct server *server = connection->server;
 	struct request *request = &connection->request;
 	connection->client_closes = !request->keeps_alive;
-	connection->is_last = !request->keeps_alive || (server->is_draining && !has_more);
+	connection->is_last = !request->keeps_alive || request_is_chunked(request) ||
+			      (server->is_draining && !has_more && !has_input(connection));
 	enum response_connection form = connection->is_last	     ? RESPONSE_CLOSES
 					: request_is_http10(request) ? RESPONSE_KEEPS_OPEN_HTTP10
 								     : RESPONSE_KEEPS_OPEN;
@@ -146,8 +164,21 @@ static void answer(struct connection *connection, bool has_more)
 	request_next(request);
 }
 
+static bool takes_requests(const struct connection *connection)
+{
+	return connection->phase == CONNECTION_READING && !connection->output &&
+	       !connection->is_last;
+}
+
+static bool is_idle(const struct connection *connection)
+{
+	return takes_requests(connection) && !connection->request.is_begun &&
+	       !has_input(connection);
+}
+
 /* A time is set when what is waited for changes, so that a client that sends a byte now and then
- * gains nothing; only an idle connection gets a new one with each answer. */
+ * gains nothing; only an idle connection gets a new one with each answer, and none once the drain's
+ * deadline has passed. */
 static void await_client(struct connection *connection)
 {
 	const struct options *options = connection->server->options;
@@ -155,18 +186,16 @@ static void await_client(struct connection *connection)
 	enum connection_wait wait = !request->is_begun		? WAITS_FOR_REQUEST
 				    : request->is_head_complete ? WAITS_FOR_BODY
 								: WAITS_FOR_HEAD;
+	if (connection->server->closes_idle && is_idle(connection)) {
+		connection->phase = CONNECTION_DEAD;
+		return;
+	}
 	if (wait == connection->wait)
 		return;
 	connection->wait = wait;
 	set_deadline(connection, wait == WAITS_FOR_REQUEST ? options->keepalive_timeout_s
 				 : wait == WAITS_FOR_HEAD  ? options->header_timeout_s
 							   : HTTPD_BODY_TIMEOUT_S);
-}
-
-static bool takes_requests(const struct connection *connection)
-{
-	return connection->phase == CONNECTION_READING && !connection->output &&
-	       !connection->is_last;
 }
 
 static void on_request(struct connection *connection, bool has_more)
@@ -314,7 +343,7 @@ static void arm_timer(struct connection *connection)
 	struct ev_loop *loop = connection->server->loop;
 	if (ev_is_active(&connection->timer) && connection->timer_at <= connection->deadline)
 		return;
-	double after_s = connection->deadline - ev_now(loop);
+	double after_s = connection->deadline - now_s();
 	ev_timer_stop(loop, &connection->timer);
 	ev_timer_set(&connection->timer, after_s > 0 ? after_s : 0, 0);
 	ev_timer_start(loop, &connection->timer);
@@ -369,6 +398,8 @@ static void on_deadline(struct connection *connection)
 	} else if (connection->phase == CONNECTION_READING && connection->request.is_begun &&
 		   !connection->output) {
 		refuse(connection, HTTP_STATUS_REQUEST_TIMEOUT);
+	} else if (takes_requests(connection) && !is_idle(connection)) {
+		read_requests(connection);
 	} else {
 		connection->phase = CONNECTION_DEAD;
 	}
@@ -377,8 +408,8 @@ static void on_deadline(struct connection *connection)
 static void on_timer(EV_P_ ev_timer *timer, int revents)
 {
 	struct connection *connection = container_of(timer, struct connection, timer);
-	(void)revents;
-	if (ev_now(EV_A) >= connection->deadline)
+	(void)loop, (void)revents;
+	if (now_s() >= connection->deadline)
 		on_deadline(connection);
 	connection_settle(connection);
 }
@@ -406,12 +437,7 @@ bool connection_start(struct server *server, int fd, bool is_tcp)
 
 void connection_close_idle(struct connection *connection)
 {
-	if (!takes_requests(connection) || connection->request.is_begun)
-		return;
-	/* Its request may have come, and the loop not have told us yet. */
-	char byte;
-	ssize_t n = recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	if (n > 0)
+	if (!is_idle(connection))
 		return;
 	connection->phase = CONNECTION_DEAD;
 	connection_settle(connection);

@@ -36,7 +36,7 @@ struct connection {
 	struct server *server;
 	struct ev_io watcher;
 	struct ev_timer timer;
-	double deadline; /* ev_now(); the timer may fire earlier and then waits on */
+	double deadline; /* CLOCK_MONOTONIC; the timer may fire earlier and then waits on */
 	double timer_at;
 	int fd;
 	enum connection_phase phase;

@@ -101,6 +101,9 @@ static int on_head_complete(http_parser *parser)
 		return refuse(request, HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
 	if (request->n_hosts > 1 || (request->n_hosts == 0 && !request_is_http10(request)))
 		return refuse(request, HTTP_STATUS_BAD_REQUEST);
+	/* Who speaks 1.0 does not know the field, and frames the message otherwise: RFC 9112, 6.1. */
+	if (request_is_http10(request) && parser->uses_transfer_encoding)
+		return refuse(request, HTTP_STATUS_BAD_REQUEST);
 	if (parser->method != HTTP_GET && parser->method != HTTP_HEAD &&
 	    parser->method != HTTP_POST)
 		return refuse(request, HTTP_STATUS_METHOD_NOT_ALLOWED);
@@ -214,6 +217,11 @@ bool request_is_head(const struct request *request)
 bool request_is_http10(const struct request *request)
 {
 	return request->parser.http_major == 1 && request->parser.http_minor == 0;
+}
+
+bool request_is_chunked(const struct request *request)
+{
+	return request->is_head_complete && request->parser.flags & F_CHUNKED;
 }
 
 /* Skips scheme and authority of the absolute form, as a proxy sends it. */

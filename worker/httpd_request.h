@@ -55,6 +55,10 @@ bool request_is_head(const struct request *request);
 /* Whether it came as HTTP/1.0, where staying open must be said. */
 bool request_is_http10(const struct request *request);
 
+/* Whether its body came in chunks. The parser is lax about what stands between them (RFC 9112,
+ * 7.1): where such a request ends, and the next one begins, is not to be relied on. */
+bool request_is_chunked(const struct request *request);
+
 /* Whether its path (without query) is @path. */
 bool request_has_path(const struct request *request, const char *path);
 

@@ -107,6 +107,7 @@ static void report_open(struct server *server)
 {
 	server->is_report_due = false;
 	(void)handover_draining(server->handover, server->n_connections);
+	ev_timer_stop(server->loop, &server->report_timer);
 	ev_timer_set(&server->report_timer, HTTPD_REPORT_INTERVAL_S, 0);
 	ev_timer_start(server->loop, &server->report_timer);
 }
@@ -141,6 +142,7 @@ static void on_deadline(EV_P_ ev_timer *timer, int revents)
 {
 	struct server *server = container_of(timer, struct server, deadline_timer);
 	(void)loop, (void)revents;
+	server->closes_idle = true;
 	struct connection *next;
 	for (struct connection *connection = LIST_FIRST(&server->connections); connection;
 	     connection = next) {
@@ -163,7 +165,7 @@ static void on_serve(struct handover *handover, void *owner)
 {
 	struct server *server = owner;
 	(void)handover;
-	server->is_draining = false;
+	server->is_draining = server->closes_idle = false;
 	ev_timer_stop(server->loop, &server->deadline_timer);
 	ev_timer_stop(server->loop, &server->report_timer);
 	start_accepting(server);
@@ -174,6 +176,7 @@ static void on_drain(struct handover *handover, uint64_t deadline_usec, void *ow
 	struct server *server = owner;
 	stop_accepting(server);
 	server->is_draining = true;
+	server->closes_idle = false;
 
 	ev_timer_stop(server->loop, &server->deadline_timer);
 	bool is_by_signal = deadline_usec == HANDOVER_NO_DEADLINE && !handover_supervised(handover);

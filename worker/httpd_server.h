@@ -46,6 +46,7 @@ struct server {
 	uint64_t n_connections, n_accepted, n_requests;
 
 	bool is_accepting, is_draining;
+	bool closes_idle;	/* the drain's deadline has passed */
 	bool is_accept_failing; /* said once, until one succeeds */
 	bool is_report_due;
 	int exit_status;

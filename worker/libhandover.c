@@ -1,6 +1,5 @@
 #include "worker/handover.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -162,9 +161,10 @@ int handover_status(struct handover *handover, const char *text)
 				      sizeof(handover->outbox.status) - 1);
 	memcpy(status, json_string_value(string), length);
 	status[length] = '\0';
-	/* A line break in a notification would begin a new assignment. */
+	/* A line break in a notification would begin a new assignment. Not iscntrl(3): in the
+	 * owner's locale it may take a byte out of the middle of a character. */
 	for (size_t i = 0; i < length; i++) {
-		if (iscntrl((unsigned char)status[i]))
+		if ((unsigned char)status[i] < ' ' || status[i] == '\x7f')
 			status[i] = ' ';
 	}
 	return handover_say(handover, OUTBOX_STATUS);

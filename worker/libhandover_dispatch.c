@@ -40,18 +40,29 @@ static void begin_draining(struct handover *handover, uint64_t deadline_usec)
 		handover->callbacks.drain(handover, deadline_usec, handover->owner);
 }
 
+/* Out of the epoll set first: where a child that was forked has a copy, a descriptor that is only
+ * closed stays in the set, and wakes us for ever. */
+static int unwatch_and_close(struct handover *handover, int fd)
+{
+	if (fd >= 0)
+		(void)epoll_ctl(handover->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	return fd_close(fd);
+}
+
 static void become_orphan(struct handover *handover)
 {
-	handover->inheritance.channel_fd = fd_close(handover->inheritance.channel_fd);
+	handover->inheritance.channel_fd = unwatch_and_close(handover,
+							     handover->inheritance.channel_fd);
 	handover->outbox.channel_fd = -1;
-	handover->watchdog_fd = fd_close(handover->watchdog_fd);
+	handover->watchdog_fd = unwatch_and_close(handover, handover->watchdog_fd);
 	handover->watchdog_deadline_usec = HANDOVER_NO_DEADLINE;
 	handover->is_orphan = true;
 	if (handover->callbacks.orphaned)
 		handover->callbacks.orphaned(handover, handover->owner);
 }
 
-/* Sends what waits, and has the descriptor wake when a full socket takes more. */
+/* Sends what waits, and has the descriptor wake when a full socket takes more; for want of memory
+ * at the loop's next turn, and each until there is some. */
 static int flush(struct handover *handover)
 {
 	if (handover->is_orphan)
@@ -65,8 +76,7 @@ static int flush(struct handover *handover)
 			.events = (is_channel ? EPOLLIN : 0u) | (is_full ? EPOLLOUT : 0u),
 			.data.u32 = is_channel ? SOURCE_CHANNEL : SOURCE_NOTIFIER,
 		};
-		/* The notifier's socket is watched only while full: it may be another one by then,
-		 * and a closed one has left the set by itself. */
+		/* Nothing else is of interest on the notifier's socket: it is watched only then. */
 		int operation = is_channel ? EPOLL_CTL_MOD
 				: is_full  ? EPOLL_CTL_ADD
 					   : EPOLL_CTL_DEL;
@@ -139,8 +149,10 @@ static int on_signal(struct handover *handover)
 	if (read(handover->signal_fd, &info, sizeof(info)) < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	bool is_again = handover->phase == PHASE_DRAINING;
-	if (handover->outbox.channel_fd < 0 && !is_again)
-		(void)handover_say(handover, OUTBOX_STOPPING);
+	/* Nobody told us to on the channel: whoever gives us work has to hear of it. */
+	enum outbox_kind kind = handover_supervised(handover) ? OUTBOX_OPEN : OUTBOX_STOPPING;
+	if (!is_again)
+		(void)handover_say(handover, kind);
 	begin_draining(handover, is_again ? now_usec() : HANDOVER_NO_DEADLINE);
 	return 0;
 }

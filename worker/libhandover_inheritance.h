@@ -35,7 +35,8 @@ void inheritance_take(struct inheritance *inheritance);
 /* Removes the variables that are meant for this process alone. */
 void inheritance_unset_environment(void);
 
-/* Adds @fd (taken) under @name (copied). Returns 0 or -ENOMEM, and then @fd is still the caller's. */
+/* Adds @fd (taken) under @name (copied). Returns 0 or -ENOMEM, and then @fd is still the
+ * caller's. */
 int inheritance_add_socket(struct inheritance *inheritance, const char *name, int fd);
 
 /* Frees all but the descriptors: for one that was read and not taken. */

@@ -22,40 +22,28 @@ int notifier_init(struct notifier *notifier, const char *path)
 	else
 		bytes++;
 	notifier->address_bytes = (socklen_t)bytes;
-	return 0;
+	notifier->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	return notifier->fd < 0 ? -errno : 0;
 }
 
-static int notifier_connect(struct notifier *notifier)
+static bool is_worth_connecting(int error)
 {
-	CLEANUP(fd_closep) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)&notifier->address, notifier->address_bytes) < 0)
-		return -errno;
-	notifier->fd = TAKE_FD(fd);
-	return 0;
+	return error != EAGAIN && error != ENOMEM && error != ENOBUFS;
 }
 
 int notifier_send(struct notifier *notifier, const char *text)
 {
-	if (notifier->address_bytes == 0)
+	if (notifier->fd < 0)
 		return 0;
-	bool is_fresh = notifier->fd < 0;
-	for (;;) {
-		if (notifier->fd < 0) {
-			int r = notifier_connect(notifier);
-			if (r < 0)
-				return r;
-		}
+	for (bool is_fresh = false;; is_fresh = true) {
 		if (send(notifier->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
 			return 0;
-		if (errno == EAGAIN)
-			return -EAGAIN;
-		int error = -errno;
-		notifier->fd = fd_close(notifier->fd);
-		if (is_fresh)
-			return error;
-		is_fresh = true; /* the receiver may have been started anew: once more */
+		if (is_fresh || !is_worth_connecting(errno))
+			return -errno;
+		/* The first time, or the receiver may have been started anew. */
+		if (connect(notifier->fd, (const struct sockaddr *)&notifier->address,
+			    notifier->address_bytes) < 0)
+			return -errno;
 	}
 }
 

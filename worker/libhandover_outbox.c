@@ -62,6 +62,12 @@ static int send_to_notifier(struct outbox *outbox, enum outbox_kind kind)
 	return 0;
 }
 
+/* Of the socket's buffer or of memory: there is more later. */
+static bool is_shortage(int r)
+{
+	return r == -EAGAIN || r == -ENOMEM || r == -ENOBUFS;
+}
+
 int outbox_flush(struct outbox *outbox)
 {
 	int result = 0;
@@ -70,7 +76,7 @@ int outbox_flush(struct outbox *outbox)
 			continue;
 		int r = outbox->channel_fd >= 0 ? send_to_channel(outbox, kind)
 						: send_to_notifier(outbox, kind);
-		if (r == -EAGAIN)
+		if (is_shortage(r))
 			return -EAGAIN;
 		outbox->waiting[kind] = false;
 		if (r < 0 && result == 0)

@@ -1,7 +1,8 @@
 /*
- * What has to be said to the supervisor and could not be said yet. A full socket never blocks us
- * and loses nothing that matters: readiness waits, of status and counts only the newest is worth
- * sending, pings are all alike. So there is one place for each kind, and no queue to bound.
+ * What has to be said to the supervisor and could not be said yet. A full socket never blocks us,
+ * and neither it nor a want of memory loses nothing that matters: readiness waits, of status and
+ * counts only the newest is worth sending, pings are all alike. So there is one place for each
+ * kind, and no queue to bound.
  *
  * Owned by struct handover; the channel's descriptor and the notifier are borrowed from it.
  */
@@ -32,8 +33,9 @@ struct outbox {
 };
 
 /* Sends what waits, in the order of the kinds. Returns 0 when nothing waits any more, -EAGAIN when
- * something does because the socket is full, or the first other error: -EPIPE when the channel's
- * other end is gone, -ENOMEM, or as notifier_send(). What such an error met is not kept. */
+ * something does because the socket is full or memory is short (wait until it is writable: in the
+ * second case at once), or the first other error: -EPIPE when the channel's other end is gone, or
+ * as notifier_send(). What such an error met is not kept. */
 int outbox_flush(struct outbox *outbox);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What the tests of configuration need: a file web.conf with drop-ins in a directory of its own, which
- * is the working directory while it is loaded, so that errors begin with "web.conf:".
+ * What the tests of configuration need: a file web.conf with drop-ins in a directory of its own,
+ * which is the working directory while it is loaded, so that errors begin with "web.conf:".
  */
 #ifndef HANDOVER_TESTS_UNIT_CONFIG_FIXTURE_H
 #define HANDOVER_TESTS_UNIT_CONFIG_FIXTURE_H

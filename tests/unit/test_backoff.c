@@ -32,11 +32,24 @@ static void test_forgiven(void **state)
 	assert_int_equal(backoff_after_death(&backoff, 60000000), 0);
 }
 
+/* A slot that was made after the generation ended the supervisor by an assertion. */
+static void test_a_later_slot(void **state)
+{
+	struct generation generation = { .backoffs = NULL };
+	(void)state;
+	assert_int_equal(generation_hold_after_death(&generation, 5, 0), 0);
+	assert_int_equal(generation_hold_after_death(&generation, 2, 0), 0);
+	assert_int_equal(generation_hold_after_death(&generation, 5, 0), 100000);
+	assert_int_equal(generation.n_backoffs, 6);
+	free(generation.backoffs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_doubling),
 		cmocka_unit_test(test_forgiven),
+		cmocka_unit_test(test_a_later_slot),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,21 @@ static void test_a_heading_does_not_wrap(void **state)
 	assert_string_equal(written(output), "waiting: for a gen…\n");
 }
 
+/* Or the cursor would go up too few lines: as many breaks as lines counted, none too wide. */
+static void test_no_line_of_a_slot_wraps(void **state)
+{
+	struct output *output = *state;
+	CLEANUP(progress_finish) struct progress progress;
+
+	progress_init(&progress, output->stream, true);
+	progress.columns = 24;
+	feed(&progress, slot_step("started", 0, 1234567));
+	assert_string_equal(written(output), "\n  slot 0    started  p…\n");
+	progress.rows = 2;
+	feed(&progress, slot_step("started", 0, 1234567));
+	assert_string_equal(strrchr(written(output), 'J'), "J\n  1 slots: 1 started, …\n");
+}
+
 static void test_table(void **state)
 {
 	static const struct table_column columns[] = { { "N", true },
@@ -169,6 +184,7 @@ int main(void)
 		TEST(test_a_terminal_has_one_line_for_each_slot_in_order),
 		TEST(test_more_slots_than_lines_are_counted),
 		TEST(test_a_heading_does_not_wrap),
+		TEST(test_no_line_of_a_slot_wraps),
 		TEST(test_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,13 +108,13 @@ static const struct {
 	{ "e\xcc\x81", "e\xcc\x81", 1 }, /* a combining accent */
 	{ "a\nb\tc", "a\\nb\\tc", 7 },
 	{ "\033[2J", "\\x1b[2J", 7 },
-	{ "\x7f\r", "\\x7f\\x0d", 8 },
+	{ "\x7f\r", "\\x7f\\r", 6 },
 	{ "\xc2\x9b"
 	  "31m",
-	  "\\u009b31m", 9 },						   /* C1: CSI */
-	{ "\xe2\x80\xae", "\\u202e", 6 },				   /* turns the direction */
-	{ "\xff|\xc0\x9b|", "\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|", 5 }, /* stray, overlong */
-	{ "\xe6\xbc", "\xef\xbf\xbd\xef\xbf\xbd", 2 },			   /* cut at the end */
+	  "\\xc2\\x9b31m", 11 },		       /* C1: CSI */
+	{ "\xe2\x80\xae", "\\xe2\\x80\\xae", 12 },     /* turns the direction */
+	{ "\xff|\xc0\x9b|", "\\xff|\\xc0\\x9b|", 14 }, /* stray, overlong */
+	{ "\xe6\xbc", "\\xe6\\xbc", 8 },	       /* cut at the end */
 };
 
 static char *printed(const char *text, size_t columns_max, size_t *ret_columns)

@@ -60,6 +60,7 @@ static const struct expectation {
 	{ "POST / HTTP/1.1\r\n" HOST "Content-Length: 1048577\r\n\r\n", 413, false, false },
 	{ "POST / HTTP/1.1\r\n" HOST "Expect: miracles\r\n\r\n", 417, false, false },
 	{ "POST / HTTP/1.1\r\n" HOST "Expect: 100-continued\r\n\r\n", 417, false, false },
+	{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, false, false },
 	{ "BREW / HTTP/1.1\r\n" HOST "\r\n", 501, false, false },
 	{ "get / HTTP/1.1\r\n" HOST "\r\n", 501, false, false },
 	{ "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 501, false, false },
@@ -104,6 +105,7 @@ static void check(const struct expectation *expected, size_t first, size_t step)
 	assert_int_equal(used, strlen(expected->bytes));
 	assert_int_equal(request.keeps_alive, expected->keeps_alive);
 	assert_int_equal(request_is_head(&request), expected->is_head);
+	assert_int_equal(request_is_chunked(&request), strstr(expected->bytes, "chunked") != NULL);
 }
 
 static void test_every_request_cut_everywhere(void **state)

@@ -8,6 +8,17 @@
 #include "proto/channel.h"
 #include "proto/worker_message.h"
 
+/* What libhandover's sending fails with. */
+static int shortage;
+static int channel_send_short(int fd, json_t *message, const void *bytes, size_t n_bytes,
+			      const int *fds, size_t n_fds)
+{
+	return shortage ? shortage : channel_send(fd, message, bytes, n_bytes, fds, n_fds);
+}
+#define channel_send channel_send_short
+#include "worker/libhandover_outbox.c"
+#undef channel_send
+
 struct fixture {
 	int supervisor_fd;
 	struct handover *handover;
@@ -162,6 +173,20 @@ static void test_supervisor_gone(void **state)
 	assert_string_equal(fixture->owner.calls, "sdo");
 }
 
+/* A child that was forked holds copies of our descriptors: the end is heard once all the same. dup()
+ * is such a copy. */
+static void test_supervisor_gone_for_a_copy(void **state)
+{
+	struct fixture *fixture = *state;
+	attach(fixture, 0);
+	CLEANUP(fd_closep) int copy = dup(atoi(getenv("HANDOVER_FD")));
+	assert_true(copy >= 0);
+	fixture->supervisor_fd = fd_close(fixture->supervisor_fd);
+	turn(fixture->handover);
+	assert_string_equal(fixture->owner.calls, "o");
+	assert_false(is_readable(handover_fd(fixture->handover), 20));
+}
+
 static void test_garbage_is_skipped(void **state)
 {
 	static const struct {
@@ -237,6 +262,27 @@ static void test_full_channel(void **state)
 	assert_false(is_readable(handover_fd(fixture->handover), 20)); /* writable wakes no more */
 }
 
+/* Ready was once lost with the memory that it did not get, and saying it again does nothing. */
+static void test_ready_outlasts_a_shortage(void **state)
+{
+	struct fixture *fixture = *state;
+	static const int SHORTAGES[] = { -ENOMEM, -ENOBUFS };
+	for (size_t i = 0; i < ARRAY_SIZE(SHORTAGES); i++) {
+		attach(fixture, 0);
+		shortage = SHORTAGES[i];
+		assert_int_equal(handover_ready(fixture->handover), 0);
+		turn(fixture->handover);
+		expect_nothing(fixture);
+		shortage = 0;
+		turn(fixture->handover);
+		expect(fixture, WORKER_MESSAGE_READY, 0, NULL);
+		expect_nothing(fixture);
+		assert_false(is_readable(handover_fd(fixture->handover), 20));
+		handover_free(TAKE_PTR(fixture->handover));
+		fixture->supervisor_fd = fd_close(fixture->supervisor_fd);
+	}
+}
+
 static void test_watchdog(void **state)
 {
 	struct fixture *fixture = *state;
@@ -282,6 +328,7 @@ static void test_sigterm(void **state)
 	turn(fixture->handover);
 	assert_string_equal(fixture->owner.calls, "d");
 	assert_true(fixture->owner.deadline_usec == HANDOVER_NO_DEADLINE);
+	expect(fixture, WORKER_MESSAGE_DRAINING, 0, NULL);
 	assert_int_equal(kill(getpid(), SIGTERM), 0);
 	turn(fixture->handover);
 	assert_string_equal(fixture->owner.calls, "dd");
@@ -355,9 +402,11 @@ int main(void)
 		TEST(test_life),
 		TEST(test_sequences),
 		TEST(test_supervisor_gone),
+		TEST(test_supervisor_gone_for_a_copy),
 		TEST(test_garbage_is_skipped),
 		TEST(test_descriptors_are_closed),
 		TEST(test_full_channel),
+		TEST(test_ready_outlasts_a_shortage),
 		TEST(test_watchdog),
 		TEST(test_manual_watchdog),
 		TEST(test_foreign_watchdog),

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "worker/libhandover_notifier.h"
 #include "worker/libhandover_own_listener.h"
 
 enum { FIRST_FD = 3 };
@@ -248,6 +249,48 @@ static void test_notify_socket_comes_and_goes(void **state)
 	expect(fixture, "STATUS=two");
 }
 
+static void fill_notifications(struct fixture *fixture)
+{
+	CLEANUP(notifier_finish) struct notifier filler;
+	assert_int_equal(notifier_init(&filler, fixture->notify_name), 0);
+	int r;
+	do
+		r = notifier_send(&filler, "filling");
+	while (r == 0);
+	assert_int_equal(r, -EAGAIN);
+}
+
+static void empty_notifications(struct fixture *fixture)
+{
+	char datagram[512];
+	while (recv(fixture->notify_fd, datagram, sizeof(datagram), 0) > 0)
+		;
+}
+
+/* Its successor may be full as well: it was once not watched, and READY=1 waited for ever. */
+static void test_full_notify_socket_comes_and_goes(void **state)
+{
+	struct fixture *fixture = *state;
+	listen_for_notifications(fixture);
+	assert_int_equal(attach(fixture, 0), 0);
+	fill_notifications(fixture);
+	assert_int_equal(handover_ready(fixture->handover), 0);
+	turn(fixture->handover);
+	assert_false(is_readable(handover_fd(fixture->handover), 20));
+
+	fixture->notify_fd = fd_close(fixture->notify_fd);
+	listen_for_notifications(fixture);
+	fill_notifications(fixture);
+	assert_int_equal(handover_status(fixture->handover, "newest"), 0);
+	assert_false(is_readable(handover_fd(fixture->handover), 20));
+
+	empty_notifications(fixture);
+	turn(fixture->handover);
+	expect(fixture, "READY=1");
+	expect(fixture, "STATUS=newest");
+	assert_false(is_readable(handover_fd(fixture->handover), 20));
+}
+
 static void test_neither(void **state)
 {
 	struct fixture *fixture = *state;
@@ -364,6 +407,7 @@ int main(void)
 		TEST(test_notify),
 		TEST(test_full_notify_socket),
 		TEST(test_notify_socket_comes_and_goes),
+		TEST(test_full_notify_socket_comes_and_goes),
 		TEST(test_neither),
 		TEST(test_sigterm_before_ready),
 		TEST(test_addresses),

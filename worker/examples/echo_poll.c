@@ -51,6 +51,15 @@ static void on_drain(struct handover *handover, uint64_t deadline_usec, void *ow
 	(void)handover_draining(handover, service->n_clients);
 }
 
+/* → Whoever has not been told to serve by now never will be: nothing is left to do. */
+static void on_orphaned(struct handover *handover, void *owner)
+{
+	struct service *service = owner;
+	(void)handover;
+	if (!service->is_accepting)
+		service->is_draining = true;
+}
+
 static void accept_client(struct service *service, int listener_fd)
 {
 	int fd = accept4(listener_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -156,6 +165,7 @@ int main(int argc, char *argv[])
 		.serve = on_serve,
 		.drain = on_drain,
 		.resume = on_serve,
+		.orphaned = on_orphaned,
 	};
 	static struct service service;
 	struct handover *handover;

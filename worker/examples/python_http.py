@@ -97,7 +97,7 @@ class Service:
         lines = head.decode("latin-1").lower().split("\r\n")
         fields = dict(line.split(":", 1) for line in lines[1:] if ":" in line)
         length = fields.get("content-length", "0").strip()
-        if not length.isdigit() or "transfer-encoding" in fields:
+        if not length.isdecimal() or len(length) > 6 or "transfer-encoding" in fields:
             status, keep = "501 Not Implemented", False
         else:
             await asyncio.wait_for(reader.readexactly(int(length)), IDLE_S)
