@@ -1,11 +1,13 @@
 """handoverctl against a scripted supervisor: screens, exit statuses, --json, failures."""
 
+import errno
 import glob
 import json
 import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -127,7 +129,7 @@ def test_a_worker_cannot_drive_the_terminal(supervisor, ctl):
               "status": "\x1b[2Jgone\n\x9b31m \u202e"}
     supervisor(Workers=[reply(workers=[worker])])
     shown = ctl("-n", NAME, "workers").stdout
-    assert "\\x1b[2Jgone\\n\\u009b31m \\u202e" in shown
+    assert r"\x1b[2Jgone\n\xc2\x9b31m \xe2\x80\xae" in shown
     machine = ctl("-n", NAME, "--json", "workers").stdout
     assert json.loads(machine)["workers"] == [worker]
     assert machine.isascii() and "\x1b" not in machine
@@ -270,13 +272,20 @@ def test_reload_no_block_returns_once_it_is_accepted(supervisor, ctl):
     assert fake.gone.wait(10)
 
 
-@pytest.mark.parametrize("options, words", [([], f"handoverctl -n {NAME} abort"), (["--json"], "")])
-def test_interrupted_reload_goes_on_and_says_so(supervisor, environment, options, words):
+@pytest.mark.parametrize("steps, options, words", [
+    (STEPS[:1], [], f"handoverctl -n {NAME} abort` ends it"),
+    (STEPS[:1], ["--json"], ""),
+    ([step("queued")], [], f"handoverctl -n {NAME} abort` would end that one"),
+    ([step("queued")], ["--json"], ""),
+    ([step("queued"), STEPS[0]], [], "abort` ends it"),
+])
+def test_interrupted_reload_goes_on_and_says_so(supervisor, environment, steps, options, words):
     never = threading.Event()
-    supervisor(Reload=[STEPS[0], wait_for(never)])
+    supervisor(Reload=[*steps, wait_for(never)])
     with subprocess.Popen([CTL, "-n", NAME, *options, "reload"], env=environment, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
+        for _ in steps:
+            process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=10)
     never.set()
@@ -325,6 +334,7 @@ def test_colour_only_on_a_terminal_that_wants_it(supervisor, environment, ctl):
     ([raw(b"\0")], "does not speak Varlink"),
     ([raw(b"[]\0")], "does not speak Varlink"),
     ([raw(b'{"parameters":[]}\0')], "does not speak Varlink"),
+    ([raw(b'{"parameters":{"name":"' + 1024 * 1024 * b"x" + b'"}}\0')], "longer than the 1024 KiB"),
 ])
 def test_broken_answers(supervisor, ctl, actions, words):
     supervisor(Status=actions)
@@ -374,9 +384,12 @@ def test_a_directory_may_be_called_otherwise_than_its_supervisor(supervisor, ctl
 
 @pytest.fixture
 def alone():
-    """Supervisors of this machine, where there are any, would be found as well."""
-    if glob.glob("/run/handover/*/control.sock"):
-        pytest.skip("other supervisors run on this machine")
+    """Supervisors of this machine, where any run, would be found as well; those that died do not
+    count."""
+    for path in glob.glob("/run/handover/*/control.sock"):
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(path) not in (errno.ECONNREFUSED, errno.ENOENT):
+                pytest.skip(f"a supervisor runs on this machine, at {path}")
 
 
 def test_none_is_running(alone, ctl):
@@ -459,4 +472,13 @@ def test_a_closed_pipe_is_a_failure(supervisor, environment):
     result = subprocess.run([CTL, "-n", NAME, "status"], env=environment, stdout=writing,
                             stderr=subprocess.PIPE, text=True, check=False, timeout=30)
     os.close(writing)
+    assert result.returncode == 1 and "cannot write" in result.stderr
+
+
+def test_a_closed_output_is_a_failure(supervisor, environment):
+    """The connection must not take its number, or the answer is printed into the connection."""
+    supervisor(Status=[reply(**status_of())])
+    result = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", CTL, "-n", NAME, "status"],
+                            env=environment, stderr=subprocess.PIPE, text=True, check=False,
+                            timeout=30)
     assert result.returncode == 1 and "cannot write" in result.stderr

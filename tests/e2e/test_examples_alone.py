@@ -111,3 +111,11 @@ def test_echo_under_a_supervisor():
             process.tell("Drain", deadline_usec=0)
             pending.expect_end()
         assert process.wait() == (0, "")
+
+
+def test_echo_ends_when_nobody_can_tell_it_to_serve_any_more():
+    with listener() as listening, \
+            worker(EXAMPLES["echo_poll"], [listening], channel=True) as process:
+        process.hear("Ready")
+        process.supervisor.close()
+        assert process.wait() == (0, "")

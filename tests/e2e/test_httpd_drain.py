@@ -1,6 +1,7 @@
 """handover-httpd under a supervisor, which is this test: serve, drain, resume, and its end."""
 
 import contextlib
+import socket
 import time
 
 import pytest
@@ -74,6 +75,30 @@ def test_pipelined_requests_are_all_answered():
         assert closing == [None] * 4 + ["close"]
         client.expect_end()
         client.close()
+        assert process.wait() == (0, "")
+
+
+def test_pipelined_requests_that_are_still_in_the_socket_are_answered():
+    """What is read at a time, 16 KiB, ends with a request; and what comes while one is delayed."""
+    with supervised("--allow-delay") as process, Client(process.listening) as many, \
+            Client(process.listening) as slow:
+        assert many.get()[0] == slow.get()[0] == 200
+        process.tell("Drain")
+        assert wait_until_draining(process) == 2
+        request = b"GET / HTTP/1.1\r\nHost: xxxxxx\r\nX: " + 27 * b"x" + b"\r\n\r\n"
+        assert 16384 % len(request) == 0
+        count = 24576 // len(request)
+        many.send(request * count)
+        for _ in range(count - 1):
+            assert many.answer()[1].get("connection") is None
+        slow.send(b"GET /?delay_ms=300 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert slow.is_quiet(0.1)
+        slow.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert slow.answer()[1].get("connection") is None
+        for client in many, slow:
+            assert client.answer()[1]["connection"] == "close"
+            client.expect_end()
+            client.close()
         assert process.wait() == (0, "")
 
 
@@ -182,3 +207,22 @@ def test_sigterm_alone():
             idle.expect_end()
             assert time.monotonic() - began < 5
         assert process.wait() == (0, "")
+
+
+def test_what_turns_idle_after_the_deadline_is_closed():
+    """It once stayed for the keep-alive timeout: its answers were made before the drain."""
+    body, count = "y" * 120000, 60
+    with listener() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        with worker([HTTPD, "--drain-timeout", "0.2", "--body", body], [listening]) as process:
+            with Client(listening) as slow, Client(listening) as idle:
+                slow.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+                assert slow.fill() and idle.get()[0] == 200
+                terminate(process.process)
+                idle.expect_end()
+                for _ in range(count):
+                    assert "connection" not in slow.answer()[1]
+                began = time.monotonic()
+                slow.expect_end()
+                assert time.monotonic() - began < 5
+            assert process.wait() == (0, "")
