@@ -2,7 +2,8 @@
  * The configuration: what the file, its drop-ins and the command line say, checked and with all
  * defaults in place. Read anew at each reload; immutable once loaded. Owned by whoever loaded it.
  *
- *   config_load()   file → FILE.d drop-ins (*.conf) → command line, later over earlier; all errors at once
+ *   config_load()   file → FILE.d drop-ins (*.conf) → command line, later over earlier;
+ *                   all errors at once
  *   config_print()  what was understood, in the same syntax
  *
  * The table of directives (config_directives) is the one list of sections, keys, defaults and
@@ -55,7 +56,7 @@ struct config_worker {
 	uint64_t settle_usec; /* meant for programs; native workers settle only if settle_set */
 	bool settle_set;
 	int kill_signal;
-	char *working_directory; /* NULL: handoverd's; `~` stays as written, for the spec to resolve */
+	char *working_directory; /* NULL: handoverd's; `~` stays, for the spec to resolve */
 	/* NAME=VALUE strings, NULL-terminated: Environment= and then what EnvironmentFile= said
 	 * when the configuration was loaded, as systemd orders them. */
 	char **environment;
@@ -83,8 +84,8 @@ struct config {
 };
 
 /* One assignment from the command line: `--listen http=…` becomes section "Listener http", key
- * "ListenStream". @origin is what errors call it: "--listen http=0.0.0.0:80", "-o
- * Worker.Count=x". */
+ * "ListenStream". @origin is what errors call it: "--listen http=0.0.0.0:80" or
+ * "-o Worker.Count=x". */
 struct config_override {
 	const char *origin, *section, *key, *value;
 };

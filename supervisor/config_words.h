@@ -3,7 +3,8 @@
  *
  *   a word         ends at a blank outside of quotes
  *   "…" '…'        keep blanks; the quotes go; both may stand within a word
- *   \              C escapes, in quotes too: \a \b \f \n \r \t \v \s \\ \" \' \xHH \OOO \uXXXX \UXXXXXXXX
+ *   \              C escapes, in quotes too: \a \b \f \n \r \t \v \s \\ \" \' \xHH \OOO \uXXXX
+ *                  \UXXXXXXXX
  *   %%             a percent sign; handover has no specifiers, so that any other % is refused
  *   $$             in a command: a dollar sign. What systemd would expand, ${NAME} anywhere and
  *                  $NAME as a word of its own, is refused; any other $ stands for itself, as there

@@ -20,8 +20,8 @@ struct screen {
 /* One screen: is all well, what serves, what changed last and why. */
 void screen_status(const struct screen *screen, json_t *status);
 
-/* The first line of it alone, without its end: "serving — generation 7, 4 of 4 workers, for 3
- * s". */
+/* The first line of it alone, without its end:
+ * "serving — generation 7, 4 of 4 workers, for 3 s". */
 void screen_verdict(const struct screen *screen, json_t *status);
 
 /* Both return 0 or -ENOMEM. */

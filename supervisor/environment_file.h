@@ -15,8 +15,8 @@
 #include "proto/error.h"
 
 /* Reads the file into a NULL-terminated list of "NAME=VALUE" (words_free()). Returns 0; -ENOENT
- * when there is none; -EINVAL or another negative errno; @error begins with "PATH: " or "PATH:LINE:
- * ". */
+ * when there is none; -EINVAL or another negative errno; @error begins with "PATH: " or
+ * "PATH:LINE: ". */
 int environment_file_read(const char *path, char ***ret_words, struct error *error);
 
 /* The same from @text, a string. */

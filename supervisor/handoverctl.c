@@ -222,10 +222,12 @@ static enum exit_status run(const struct arguments *arguments)
  * the supervisor. Opened so that using it fails, as it would have. */
 static bool occupy_standard_streams(void)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0 &&
-		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int useless = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+		int taken = fcntl(fd, F_GETFD) < 0 ? open("/dev/null", useless) : fd;
+		if (taken < 0)
 			return false;
+	}
 	return true;
 }
 

@@ -47,8 +47,8 @@ int listener_bind_nonblocking(int fd, bool on);
 /* Removes the socket's file if it is still the one that was made. */
 void listener_bind_unlink(const struct address *address, const struct socket_file *file);
 
-/* The text for a bind or listen at @address that failed with @code (a negative errno); returns
- * it. */
+/* The text for a bind or listen at @address that failed with @code, a negative errno,
+ * which is returned. */
 int listener_bind_failed(const struct address *address, int code, struct error *error);
 
 #endif

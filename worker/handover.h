@@ -23,7 +23,8 @@
  * drain:  stop accepting, finish what is in flight, exit. Take the listeners out of the event loop
  *         (EPOLL_CTL_DEL) but do not close them, so that resume works, and never shutdown() them:
  *         the socket belongs to other processes too. Connections that are idle are better answered
- *         once more, with `Connection: close` or the like, than closed while a request is on its way.
+ *         once more, with `Connection: close` or the like, than closed while a request is on its
+ *         way.
  * resume: the drain is taken back: accept again.
  *
  * No threads, no signal handlers, no event library. One `struct handover` belongs to one thread at

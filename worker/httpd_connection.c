@@ -308,8 +308,8 @@ static void discard(struct connection *connection)
 }
 
 /* Bytes that arrive after close() are answered with RST, which can destroy our last answer in the
- * client's receive buffer: so only our direction is shut, and what it still sends is read away until
- * it closes (RFC 9112, 9.6). A client that asked to close sends nothing more. */
+ * client's receive buffer: so only our direction is shut, and what it still sends is read away
+ * until it closes (RFC 9112, 9.6). A client that asked to close sends nothing more. */
 static void linger(struct connection *connection)
 {
 	if (connection->client_closes || shutdown(connection->fd, SHUT_WR) < 0) {

@@ -101,7 +101,8 @@ static int on_head_complete(http_parser *parser)
 		return refuse(request, HTTP_STATUS_HTTP_VERSION_NOT_SUPPORTED);
 	if (request->n_hosts > 1 || (request->n_hosts == 0 && !request_is_http10(request)))
 		return refuse(request, HTTP_STATUS_BAD_REQUEST);
-	/* Who speaks 1.0 does not know the field, and frames the message otherwise: RFC 9112, 6.1. */
+	/* Who speaks 1.0 does not know the field, and frames the message otherwise: RFC 9112,
+	 * 6.1. */
 	if (request_is_http10(request) && parser->uses_transfer_encoding)
 		return refuse(request, HTTP_STATUS_BAD_REQUEST);
 	if (parser->method != HTTP_GET && parser->method != HTTP_HEAD &&

@@ -1,6 +1,6 @@
 /*
  * What has to be said to the supervisor and could not be said yet. A full socket never blocks us,
- * and neither it nor a want of memory loses nothing that matters: readiness waits, of status and
+ * and neither that nor a want of memory loses anything that matters: readiness waits, of status and
  * counts only the newest is worth sending, pings are all alike. So there is one place for each
  * kind, and no queue to bound.
  *

@@ -41,9 +41,8 @@ struct generation_count {
 struct tally {
 	uint64_t issued;
 	uint64_t outcomes[OUTCOMES];
-	uint64_t connects; /* attempts */
-	uint64_t
-		closed_idle; /* an idle connection closed unannounced: no request was lost with it */
+	uint64_t connects;    /* attempts */
+	uint64_t closed_idle; /* an idle connection, unannounced: no request was lost with it */
 	uint64_t reset_after; /* reset instead of closed, but after the whole answer: not lost */
 	uint64_t unsolicited; /* bytes on an idle connection */
 	uint64_t slow;

@@ -38,6 +38,7 @@ static void attach(struct fixture *fixture, unsigned int flags)
 static int set_up(void **state)
 {
 	clear_environment();
+	shortage = 0;
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	fixture->supervisor_fd = -1;
 	*state = fixture;
