@@ -75,8 +75,10 @@ examples: $(EXAMPLES)
 man: $(MANUALS) ## the manual pages
 
 # A goal that promises to install what is missing does so before the first object is compiled.
-ifneq ($(filter demo check bench soak coverage,$(MAKECMDGOALS)),)
-$(GEN)/control_interface.c $(call obj,$(wildcard */*.c */*/*.c)) $(MANUALS): | deps
+NEEDS := $(if $(filter check bench soak coverage,$(MAKECMDGOALS)),deps,\
+         $(if $(filter demo,$(MAKECMDGOALS)),deps-build))
+ifneq ($(strip $(NEEDS)),)
+$(GEN)/control_interface.c $(call obj,$(wildcard */*.c */*/*.c)) $(MANUALS): | $(NEEDS)
 endif
 
 help: ## this list
@@ -84,6 +86,9 @@ help: ## this list
 
 deps: ## install the Debian packages that are missing
 	@tests/deps
+
+deps-build:
+	@tests/deps build
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
@@ -194,7 +199,7 @@ install: all man ## PREFIX, DESTDIR
 clean: ## remove what was built
 	rm -rf $(TOP) compile_commands.json
 
-.PHONY: all programs libraries examples man help deps test-programs demo check soak bench coverage \
+.PHONY: all programs libraries examples man help deps deps-build test-programs demo check soak bench coverage \
         lint compdb install clean
 
 -include $(shell find $(OBJ) -name '*.d' 2>/dev/null)

@@ -57,10 +57,13 @@ static void worker_hear_packet(struct worker *worker, const struct channel_packe
 	struct error error;
 	if (packet->n_fds > 0)
 		worker_complain(worker, "sent descriptors that nobody asked for; closed");
-	if (worker_message_decode(packet->message, &message, &error) < 0)
+	int r = worker_message_decode(packet->message, &message, &error);
+	if (r < 0) {
+		(void)error_prefix(&error, r, "sent a message that is not understood");
 		worker_complain(worker, error.text);
-	else
-		worker_hear(worker, &message);
+		return;
+	}
+	worker_hear(worker, &message);
 }
 
 /* Returns false when there is nothing more to read, now or ever. */
