@@ -1,10 +1,12 @@
-# handover: build, prove, install. `make help` lists the targets.
+# handover: build, prove, install. `make help` lists the targets; V=1 shows the commands.
 
 VERSION  := 0.1.0
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 CC       ?= cc
 OBJCOPY  ?= objcopy
+Q        := $(if $(V),,@)
+say       = @echo "  $(1)"
 PYTHON   ?= /usr/bin/python3
 SAN      ?=
 LOAD     ?= yes
@@ -92,11 +94,12 @@ deps-build:
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c $< -o $@
+	$(call say,cc    $<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c $< -o $@
 
 $(OBJ)/gen/%.o: $(GEN)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -c $< -o $@
 
 # The interface description is embedded as it stands: one source of truth (proto/interface.h).
 $(GEN)/control_interface.c: proto/io.handover.Control.varlink
@@ -112,9 +115,9 @@ $(LIBLOAD): $(call obj,$(LOAD_SRC))
 $(LIB)/internal/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
-LINK = @mkdir -p $(@D); echo "link $@"; $(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1)
+LINK = @mkdir -p $(@D); echo "  link  $@"; $(CC) $(CFLAGS) $(LDFLAGS) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1)
 
 $(BIN)/handoverd: $(call obj,$(DAEMON_SRC)) $(LIBSUPER) $(LIBPROTO)
 	$(call LINK,-lev -ljansson -lsystemd -lini_config -lm)
@@ -127,16 +130,18 @@ $(BIN)/handover-httpd: $(call obj,worker/handover-httpd.c) $(LIBHTTPD) $(LIB)/li
 LIBH_OBJ := $(call obj,$(LIBH_SRC))
 $(LIB)/$(SONAME): $(LIBH_OBJ) $(LIBPROTO)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -o $@ $(LIBH_OBJ) $(LIBPROTO) -ljansson
+	$(call say,link  $@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -o $@ $(LIBH_OBJ) $(LIBPROTO) -ljansson
 $(LIB)/libhandover.so: $(LIB)/$(SONAME)
 	@ln -sf $(SONAME) $@
 $(LIBWORKER): $(LIBH_OBJ)
 $(LIB)/libhandover.a: $(LIBH_OBJ) $(LIBPROTO)
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(LD) -r -o $(OBJ)/libhandover.o $^
-	$(OBJCOPY) --localize-hidden $(OBJ)/libhandover.o
-	$(AR) rcs $@ $(OBJ)/libhandover.o
+	$(call say,link  $@)
+	$(Q)$(LD) -r -o $(OBJ)/libhandover.o $^
+	$(Q)$(OBJCOPY) --localize-hidden $(OBJ)/libhandover.o
+	$(Q)$(AR) rcs $@ $(OBJ)/libhandover.o
 $(LIB)/handover.pc: worker/handover.pc.in Makefile
 	@mkdir -p $(@D)
 	@sed -e 's|@VERSION@|$(VERSION)|' $< > $@
@@ -155,7 +160,7 @@ $(BUILD)/man:
 	@mkdir -p $@
 define manual
 $(BUILD)/man/$(notdir $(basename $(1))): $(1) | $(BUILD)/man
-	scdoc < $$< > $$@
+	$$(Q)scdoc < $$< > $$@
 endef
 $(foreach page,$(wildcard supervisor/*.scd worker/*.scd proto/*.scd),$(eval $(call manual,$(page))))
 
