@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #include "supervisor/address.h"
-#include "supervisor/config.h"
+#include "supervisor/problems.h"
 
 struct activation;
 

@@ -20,6 +20,7 @@
 
 #include "proto/error.h"
 #include "supervisor/address.h"
+#include "supervisor/problems.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
 #define USEC_PER_SEC  UINT64_C(1000000)
@@ -98,15 +99,6 @@ struct config_sources {
 	size_t n_overrides;
 	char **argv; /* -- PROG ARGS…: over ExecStart=, taken as it stands; NULL: none */
 };
-
-/* All that is wrong, a line each, ready to print. */
-struct problems {
-	char **lines;
-	size_t n_lines;
-};
-void problems_finish(struct problems *problems);
-/* Appends one formatted line; silently keeps what it has when there is no memory. */
-void problems_add(struct problems *problems, const char *format, ...) PRINTF(2, 3);
 
 /* Splits "Listener http.ReusePort=yes" (up to the last dot before the first '=') in place of a
  * copy. Returns 0, -EINVAL with what is wrong, or -ENOMEM. *ret_buffer owns what @ret_override

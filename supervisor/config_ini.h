@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-struct problems; /* config.h */
+struct problems;
 
 struct ini_entry {
 	char *key, *value;

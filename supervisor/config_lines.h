@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct problems; /* config.h */
+struct problems;
 
 /* In one file. The library's time grows with the square of the sections, and its memory with each
  * line, be it empty. */

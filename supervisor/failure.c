@@ -62,3 +62,25 @@ void failure_finish(struct failure *failure)
 	json_decref(failure->last_lines);
 	failure->last_lines = NULL;
 }
+
+json_t *failure_json(const struct failure *failure, const char *phase, unsigned generation)
+{
+	char name[SIGNAL_NAME_MAX];
+	json_t *detail = json_string(failure->detail.text);
+	json_t *parameters = json_pack(
+		"{s:s, s:s, s:o, s:o}", "phase", phase, "reason", failure->reason, "detail",
+		detail ? detail : json_string(failure->reason), "last_lines",
+		failure->last_lines ? json_incref(failure->last_lines) : json_array());
+	if (generation)
+		json_object_set_new(parameters, "generation", json_integer(generation));
+	if (failure->slot >= 0)
+		json_object_set_new(parameters, "slot", json_integer(failure->slot));
+	if (failure->pid)
+		json_object_set_new(parameters, "pid", json_integer(failure->pid));
+	if (failure->has_status && failure->status.code >= 0)
+		json_object_set_new(parameters, "exit_code", json_integer(failure->status.code));
+	if (failure->has_status && failure->status.signal)
+		json_object_set_new(parameters, "signal",
+				    json_string(signal_name(failure->status.signal, name)));
+	return parameters;
+}

@@ -36,4 +36,7 @@ void failure_of_exit(struct failure *failure, const struct worker *worker,
 		     const struct exit_status *status);
 void failure_finish(struct failure *failure);
 
+/* The parameters of the control interface's ReloadFailed; @generation 0: it has none yet. */
+json_t *failure_json(const struct failure *failure, const char *phase, unsigned generation);
+
 #endif

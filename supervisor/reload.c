@@ -45,30 +45,6 @@ static void request_refuse(struct reload_request *request, const char *error, js
 	request_free(request);
 }
 
-static json_t *failure_json(const struct failure *failure, enum transition_state phase,
-			    unsigned generation)
-{
-	char name[SIGNAL_NAME_MAX];
-	json_t *detail = json_string(failure->detail.text);
-	json_t *parameters = json_pack(
-		"{s:s, s:s, s:o, s:o}", "phase", transition_state_name(phase), "reason",
-		failure->reason, "detail", detail ? detail : json_string(failure->reason),
-		"last_lines",
-		failure->last_lines ? json_incref(failure->last_lines) : json_array());
-	if (generation)
-		json_object_set_new(parameters, "generation", json_integer(generation));
-	if (failure->slot >= 0)
-		json_object_set_new(parameters, "slot", json_integer(failure->slot));
-	if (failure->pid)
-		json_object_set_new(parameters, "pid", json_integer(failure->pid));
-	if (failure->has_status && failure->status.code >= 0)
-		json_object_set_new(parameters, "exit_code", json_integer(failure->status.code));
-	if (failure->has_status && failure->status.signal)
-		json_object_set_new(parameters, "signal",
-				    json_string(signal_name(failure->status.signal, name)));
-	return parameters;
-}
-
 static json_t *step_json(const char *step, unsigned generation, const struct worker *worker,
 			 const char *detail)
 {
@@ -124,7 +100,8 @@ static void reload_failed_early(struct reload_request *request, struct failure *
 	log_error("%s failed: %s", first ? "the first start" : "reload", failure->detail.text);
 	reload_remember(supervisor, first ? TRANSITION_START : TRANSITION_RELOAD, 0, 0, failure);
 	reload_tell_systemd(supervisor, failure);
-	request_refuse(request, "ReloadFailed", failure_json(failure, TRANSITION_WAITING, 0));
+	request_refuse(request, "ReloadFailed",
+		       failure_json(failure, transition_state_name(TRANSITION_WAITING), 0));
 	failure_finish(failure);
 	if (first) {
 		supervisor->exit_status = 1;
@@ -198,7 +175,8 @@ static void on_failed(struct supervisor *supervisor, struct transition *transiti
 		  transition->incoming_number, transition_state_name(transition->failed_in),
 		  failure->detail.text);
 	request_refuse(request, "ReloadFailed",
-		       failure_json(failure, transition->failed_in, transition->incoming_number));
+		       failure_json(failure, transition_state_name(transition->failed_in),
+				    transition->incoming_number));
 	reload_tell_systemd(supervisor, failure);
 	if (supervisor->state == SUPERVISOR_STARTING) {
 		supervisor->exit_status = 1;
@@ -336,7 +314,8 @@ static void on_expired(EV_P_ ev_timer *timer, int revents)
 		link = &(*link)->next;
 	*link = request->next;
 	failure_init(&failure, "timeout", "its turn did not come before its caller's timeout");
-	request_refuse(request, "ReloadFailed", failure_json(&failure, TRANSITION_WAITING, 0));
+	request_refuse(request, "ReloadFailed",
+		       failure_json(&failure, transition_state_name(TRANSITION_WAITING), 0));
 }
 
 static void on_cancelled(void *data)
