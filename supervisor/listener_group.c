@@ -45,7 +45,10 @@ static const struct shard *any_member(const struct endpoint *endpoint)
 
 static int program_attach(int fd, struct sock_filter *filter, int length)
 {
-	struct sock_fprog program = { .len = (unsigned short)length, .filter = filter };
+	struct sock_fprog program;
+	memset(&program, 0, sizeof(program)); /* its padding too: the kernel is given all of it */
+	program.len = (unsigned short)length;
+	program.filter = filter;
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0
 		       ? -errno
 		       : 0;

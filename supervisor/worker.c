@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "proto/channel.h"
 #include "supervisor/clock.h"
@@ -336,9 +335,10 @@ void worker_serve(struct worker *worker)
 		worker_withdraws(worker, WORKER_HANGS, "cannot be told to serve");
 }
 
+/* Its pid cannot be a stranger's: nobody but on_exit_watcher() reaps it. */
 static void worker_signal(const struct worker *worker, int signal)
 {
-	(void)syscall(SYS_pidfd_send_signal, worker->exit_watcher.fd, signal, NULL, 0);
+	(void)kill(worker->pid, signal);
 }
 
 /* False when it was draining or stopping already. */
