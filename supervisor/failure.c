@@ -66,10 +66,10 @@ void failure_finish(struct failure *failure)
 json_t *failure_json(const struct failure *failure, const char *phase, unsigned generation)
 {
 	char name[SIGNAL_NAME_MAX];
-	json_t *detail = json_string(failure->detail.text);
+	const char *detail = failure->detail.text;
 	json_t *parameters = json_pack(
 		"{s:s, s:s, s:o, s:o}", "phase", phase, "reason", failure->reason, "detail",
-		detail ? detail : json_string(failure->reason), "last_lines",
+		json_text(detail, strlen(detail)), "last_lines",
 		failure->last_lines ? json_incref(failure->last_lines) : json_array());
 	if (generation)
 		json_object_set_new(parameters, "generation", json_integer(generation));

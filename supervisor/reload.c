@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/base.h"
+#include "proto/json_text.h"
 #include "proto/varlink_service.h"
 #include "supervisor/clock.h"
 #include "supervisor/listener.h"
@@ -56,7 +57,7 @@ static json_t *step_json(const char *step, unsigned generation, const struct wor
 		json_object_set_new(parameters, "pid", json_integer(worker->pid));
 	}
 	if (detail)
-		json_object_set_new(parameters, "detail", json_string(detail));
+		json_object_set_new(parameters, "detail", json_text(detail, strlen(detail)));
 	return parameters;
 }
 
@@ -263,8 +264,9 @@ static struct config *reload_read(struct reload_request *request)
 	if (config_load(supervisor->sources, &config, &problems) < 0) {
 		json_t *lines = json_array();
 		for (size_t i = 0; i < problems.n_lines; i++) {
-			log_error("%s", problems.lines[i]);
-			json_array_append_new(lines, json_string(problems.lines[i]));
+			const char *line = problems.lines[i];
+			log_error("%s", line);
+			json_array_append_new(lines, json_text(line, strlen(line)));
 		}
 		failure_init(&failure, "configuration", "the configuration has errors: %s",
 			     problems.n_lines ? problems.lines[0] : "out of memory");

@@ -130,6 +130,16 @@ static void on_started(void *owner, struct replace *replace)
 	transition_step(owner, STEP_STARTED, replace->incoming, NULL);
 }
 
+/* One that is dead already fails the transition as soon as its end is handled: timers and messages
+ * may come first, and no gate opens on the word of the dead. */
+static bool transition_all_live(const struct transition *transition)
+{
+	for (unsigned i = 0; i < transition->n_replaces; i++)
+		if (worker_has_exited(transition->replaces[i]->incoming))
+			return false;
+	return true;
+}
+
 /* The drain gate: those from before leave. */
 
 static void transition_drain(struct transition *transition)
@@ -157,8 +167,10 @@ static void transition_drain(struct transition *transition)
 
 static void on_settled(EV_P_ ev_timer *timer, int revents)
 {
+	struct transition *transition = container_of(timer, struct transition, settle);
 	(void)loop, (void)revents;
-	transition_drain(container_of(timer, struct transition, settle));
+	if (transition_all_live(transition))
+		transition_drain(transition);
 }
 
 /* The serve gate: all are ready. */
@@ -185,15 +197,6 @@ static bool transition_serve_all(struct transition *transition)
 			return false;
 		transition_step(transition, STEP_SERVING, worker, NULL);
 	}
-	return true;
-}
-
-/* One that said Ready and is dead already fails the transition as soon as its end is handled. */
-static bool transition_all_live(const struct transition *transition)
-{
-	for (unsigned i = 0; i < transition->n_replaces; i++)
-		if (worker_has_exited(transition->replaces[i]->incoming))
-			return false;
 	return true;
 }
 
